@@ -1,0 +1,56 @@
+"""Loaders of the ImageNet family: one module a dataset, found by its name, no registry to keep.
+
+`loaders.load("imagenet_resized")` is the module; its `Builder` is a `datasets.GeneratorBasedBuilder`. Nothing here imports
+`datasets`, which takes a second or two, until a `Builder` is asked for.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from typing import cast
+
+from loaders._dataset import Config, Dataset, Loader
+from loaders._errors import MissingSources, Problem, SourceProblem, UnknownConfig
+
+__all__ = ["Config", "Dataset", "MissingSources", "Problem", "SourceProblem", "UnknownConfig", "load", "names", "select"]
+
+_NOT_DATASETS = {"classes", "decoder"}
+
+
+def names() -> list[str]:
+    """Return the names of all datasets, which are the names of their modules."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_") and name not in _NOT_DATASETS)
+
+
+def load(name: str) -> Loader:
+    """Return the module of a dataset; raises UnknownConfig."""
+    if name not in names():
+        raise _unknown(name)
+    return cast(Loader, importlib.import_module(f"{__name__}.{name}"))
+
+
+def select(wanted: list[str]) -> dict[str, list[str]]:
+    """Return {dataset: configs} for words like "all", "imagenet_v2" and "imagenet_resized/16x16"; raises UnknownConfig."""
+    chosen: dict[str, list[str]] = {}
+    for word in wanted:
+        dataset, _, config = word.partition("/")
+        for name in names() if word == "all" else [dataset]:
+            configs = [known.name for known in load(name).DATASET.configs]
+            if config and config not in configs:
+                raise _unknown(word)
+            chosen.setdefault(name, []).extend([config] if config else configs)
+    return {
+        name: [known.name for known in load(name).DATASET.configs if known.name in configs]
+        for name, configs in chosen.items()
+    }
+
+
+def _unknown(word: str) -> UnknownConfig:
+    known = ["all", *names(), *(f"{name}/{config.name}" for name in names() for config in load(name).DATASET.configs)]
+    short = {name.rpartition("/")[2]: name for name in known}
+    near = difflib.get_close_matches(word, known, 3) or [
+        short[name] for name in difflib.get_close_matches(word.rpartition("/")[2], list(short), 3)
+    ]
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return UnknownConfig(f"There is no dataset or config {word!r}.{hint} `python -m publish --list` shows all of them.")

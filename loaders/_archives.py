@@ -1,0 +1,172 @@
+"""Zip files and gzip streams read in place: by member, by byte range, as a stream, and never extracted."""
+
+import gzip
+import io
+import os
+import re
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from zlib_ng import gzip_ng, zlib_ng
+
+from loaders._errors import SourceProblem
+
+_PIECE = 1 << 16  # compressed bytes read at a time
+_JUNK = {
+    "macOS metadata": re.compile(r"(^|/)(\._[^/]*|\.DS_Store)$|^__MACOSX(/|$)"),
+    "Windows metadata": re.compile(r"(^|/)(Thumbs\.db|desktop\.ini)$"),
+}
+_FOREIGN_ERRORS = (zipfile.BadZipFile, zlib.error, zlib_ng.error, gzip.BadGzipFile, struct.error, EOFError)
+_FOREIGN_ERRORS += (ValueError, KeyError, IndexError, NotImplementedError, OverflowError)
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn what libraries raise over damaged bytes into a SourceProblem that names the file."""
+    try:
+        yield
+    except SourceProblem:
+        raise
+    except _FOREIGN_ERRORS as error:
+        raise SourceProblem(
+            f"{path}: {what} cannot be read ({type(error).__name__}: {error}). "
+            "The file is damaged or cut short: compare its size with the published one and download it again."
+        ) from error
+
+
+def junk(name: str) -> str | None:
+    """Return the kind of known litter that a member name stands for, or None."""
+    return next((kind for kind, pattern in _JUNK.items() if pattern.search(name)), None)
+
+
+class ByteRange(io.RawIOBase):
+    """A part of a file as a read-only file of its own."""
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._offset, self._size, self._at = offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        wanted = max(0, min(len(buffer), self._size - self._at))
+        count = os.preadv(self._file.fileno(), [memoryview(buffer)[:wanted]], self._offset + self._at)
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class MemberStream(io.RawIOBase):
+    """The bytes of one zip member, inflated as they are read, forward only; size and CRC-32 are checked at its end."""
+
+    def __init__(self, archive: BinaryIO, info: zipfile.ZipInfo, label: str) -> None:
+        archive.seek(_data_offset(archive, info))
+        self._archive, self._label = archive, label
+        self._inflate = zlib_ng.decompressobj(-15) if info.compress_type == zipfile.ZIP_DEFLATED else None
+        self._compressed_left, self._size, self._left = info.compress_size, info.file_size, info.file_size
+        self._crc, self._expected_crc = 0, info.CRC
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise SourceProblem(f"{label}: expected a stored or deflated member, found an encrypted or other one.")
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._size - self._left
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        wanted = min(len(buffer), self._left)
+        piece = self._next(wanted) if wanted else b""
+        if wanted and not piece:
+            raise SourceProblem(f"{self._label}: cut short, {self._left:,} bytes are missing. Download it again.")
+        buffer[: len(piece)] = piece
+        self._left -= len(piece)
+        self._crc = zlib_ng.crc32(piece, self._crc)
+        if piece and not self._left and self._crc != self._expected_crc:
+            raise SourceProblem(f"{self._label}: its CRC-32 is wrong, so its bytes are damaged. Download it again.")
+        return len(piece)
+
+    def _next(self, wanted: int) -> bytes:
+        if self._inflate is None:
+            return self._compressed(min(wanted, _PIECE))
+        piece = b""
+        while not piece and not self._inflate.eof:
+            source = self._inflate.unconsumed_tail or self._compressed(_PIECE)
+            if not source:
+                break
+            piece = self._inflate.decompress(source, wanted)
+        return piece
+
+    def _compressed(self, wanted: int) -> bytes:
+        piece = self._archive.read(min(wanted, self._compressed_left))
+        self._compressed_left -= len(piece)
+        return piece
+
+
+def _data_offset(archive: BinaryIO, info: zipfile.ZipInfo) -> int:
+    archive.seek(info.header_offset)
+    header = archive.read(30)
+    if len(header) < 30 or header[:4] != b"PK\x03\x04":
+        raise zipfile.BadZipFile("a member's own header is not where the directory says")
+    name, extra = struct.unpack("<HH", header[26:30])
+    return int(info.header_offset + 30 + name + extra)
+
+
+def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[str]]:
+    """Return the members of a zip that match the pattern, in the archive's order, and the junk skipped, by kind.
+
+    Raises SourceProblem for any other member, and for a name that is there twice.
+    """
+    with reading(path, "the zip directory"), zipfile.ZipFile(path) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    skipped = Counter(kind for name in names if (kind := junk(name)))
+    kept = [name for name in names if not junk(name)]
+    for name in kept:
+        if not wanted.fullmatch(name):
+            raise SourceProblem(f"{path}: holds {name!r}, expected only members named like {wanted.pattern}.")
+        if kept.count(name) > 1:
+            raise SourceProblem(f"{path}: holds {name!r} twice.")
+    return kept, skipped
+
+
+def open_zip_member(path: Path, name: str) -> BinaryIO:
+    """Open one member of a zip as a seekable file: in place when it is stored, inflating again to go back otherwise."""
+    with reading(path, f"member {name}"):
+        archive = zipfile.ZipFile(path)
+        info = archive.getinfo(name)
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            return archive.open(info)  # type: ignore[return-value]
+        with archive, path.open("rb") as file:
+            offset = _data_offset(file, info)
+        return io.BufferedReader(ByteRange(path, offset, info.file_size), _PIECE)
+
+
+def is_gzip(path: Path) -> bool:
+    """Say whether a file is a gzip stream, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file, through gzip when its content is gzip."""
+    return gzip_ng.open(path, "rb") if is_gzip(path) else path.open("rb", buffering=0)  # type: ignore[return-value]

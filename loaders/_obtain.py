@@ -1,0 +1,111 @@
+"""From "these configs are wanted" to "their archives are here": find, fetch what a program may, name what it may not."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from loaders._dataset import Config, Loader
+from loaders._errors import SourceProblem
+from loaders._source import (
+    Found,
+    Source,
+    SourceFolder,
+    cache_folder,
+    check_size,
+    missing_message,
+    remember_sha256,
+    sha256_of,
+)
+
+Wanted = list[tuple[Loader, Config]]
+
+
+def default_folder() -> Path:
+    """Return where archives are looked for, and downloaded to, when no folder is named."""
+    return cache_folder() / "archives"
+
+
+def obtain(wanted: Wanted, folder: Path, partial: bool) -> list[Found]:
+    """Return the archives of every wanted config, in order, after fetching those that a program may fetch.
+
+    Sizes are checked here; digests are the caller's to check (`_source.check_digest`), since hashing takes minutes.
+
+    Raises MissingSources, naming every file that a person has to fetch, before anything is downloaded; SourceProblem.
+    """
+    absent = missing(wanted, folder)
+    if by_hand := [(name, source) for name, source in absent if source.url is None]:
+        raise missing_message(by_hand, folder)
+    for source in dict.fromkeys(source for _, source in absent):
+        fetch(source, folder)
+    found = _find(wanted, folder)
+    sources = _known_sources(wanted)
+    for archive in dict.fromkeys(archive for each in found for archive in each.all()):
+        check_size(archive, sources, partial)
+    return found
+
+
+def missing(wanted: Wanted, folder: Path) -> list[tuple[str, Source]]:
+    """Return (config, source) for every file that is not in the folder."""
+    return [
+        (f"{loader.DATASET.name}/{config.name}", source)
+        for (loader, config), found in zip(wanted, _find(wanted, folder), strict=True)
+        for source in found.missing
+    ]
+
+
+def _find(wanted: Wanted, folder: Path) -> list[Found]:
+    place = SourceFolder(folder)
+    return [loader.find(config, place) for loader, config in wanted]
+
+
+def _known_sources(wanted: Wanted) -> list[Source]:
+    return [source for loader in dict.fromkeys(loader for loader, _ in wanted) for source in loader.SOURCES.values()]
+
+
+def fetch(source: Source, folder: Path) -> Path:
+    """Download a source into the folder, taking up where an earlier download broke off, and verify it.
+
+    Raises SourceProblem when the server does not answer or sends other bytes than were published.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import http_get
+
+    folder.mkdir(parents=True, exist_ok=True)
+    place, part = folder / source.name, folder / f"{source.name}.part"
+    url = str(source.url).replace("https://huggingface.co", constants.ENDPOINT)
+    try:
+        with part.open("ab") as file:
+            http_get(url, file, resume_size=_usable(part, source), displayed_filename=source.name)
+    except Exception as error:  # the client's errors have no common base; each means: not downloaded
+        raise SourceProblem(
+            f"{source.name}: expected to download it from {url}, but {error}. Run again to go on where it stopped, "
+            f"or put the file into {folder}/ yourself."
+        ) from error
+    _verify(source, part)
+    part.replace(place)
+    remember_sha256(place, source.sha256)
+    return place
+
+
+def _usable(part: Path, source: Source) -> int:
+    """Return the bytes of an earlier download that may be gone on from."""
+    size = part.stat().st_size
+    if size >= source.bytes:
+        os.truncate(part, 0)
+        return 0
+    return size
+
+
+def _verify(source: Source, part: Path) -> None:
+    size, found = part.stat().st_size, sha256_of(part)
+    if (size, found) != (source.bytes, source.sha256):
+        part.unlink()
+        raise SourceProblem(
+            f"{source.name}: expected {source.bytes:,} bytes with SHA-256 {source.sha256}, downloaded {size:,} with "
+            f"{found}. The download was deleted; has {source.page} published another version?"
+        )
+
+
+def total_bytes(sources: Iterable[Source]) -> int:
+    """Return the size of all sources, each counted once."""
+    return sum(source.bytes for source in dict.fromkeys(sources))

@@ -1,0 +1,226 @@
+"""Upstream's files: what each should be, whether it is there, and whether it is what it should be.
+
+Facts about a file come from the dataset's module (what upstream published) or from a sidecar beside the archives, written
+by whoever made them (`SIDECAR`: a sample, a regeneration). A sidecar wins: it tells of the very files it lies beside.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loaders._errors import MissingSources, SourceProblem
+
+SIDECAR = "imagenet-variants.json"
+_HASH_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as upstream published it: size in bytes, SHA-256, and how to get it.
+
+    `url` is where a program may fetch it; without one a person has to, from `page`. A file too large to hash each time
+    has `hashed` False: its size, its index and every image used are checked instead.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    page: str
+    url: str | None = None
+    hashed: bool = True
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a file should be, and who says so: "upstream", or a sidecar's origin such as "sample" or "regenerated"."""
+
+    bytes: int
+    sha256: str
+    origin: str
+    hashed: bool = True
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that is there. `expected` is None where nobody published a size or digest for it."""
+
+    path: Path
+    expected: Expected | None
+
+    @property
+    def name(self) -> str:
+        """The file's name, with the folder it lies in where upstream has it in one."""
+        return self.path.name
+
+    @property
+    def origin(self) -> str:
+        """Who vouches for the file; "unregistered" when nobody does."""
+        return self.expected.origin if self.expected else "unregistered"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The archives of one config by role ("train", "validation", "lists" ...), and the sources that are not there."""
+
+    archives: Mapping[str, tuple[Archive, ...]]
+    missing: tuple[Source, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    def all(self) -> list[Archive]:
+        """Every archive, each once."""
+        return list(dict.fromkeys(archive for group in self.archives.values() for archive in group))
+
+
+class SourceFolder:
+    """A folder of upstream files and, where there is one, the sidecar beside them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sidecar = _read_sidecar(path / SIDECAR)
+
+    @property
+    def origin(self) -> str:
+        """Where its files come from: "upstream" unless a sidecar says otherwise."""
+        return str(self._sidecar.get("origin", "upstream"))
+
+    def rows(self, dataset: str, config: str) -> dict[str, int]:
+        """Return the rows by split that the sidecar gives for a config; empty without one."""
+        rows: dict[str, int] = self._sidecar.get("rows", {}).get(f"{dataset}/{config}", {})
+        return rows
+
+    def find(self, source: Source) -> Archive | None:
+        """Return the source's file, or None when it is not there."""
+        path = self.path / source.name
+        if not path.is_file():
+            return None
+        facts = self._sidecar.get("files", {}).get(source.name)
+        if facts:
+            return Archive(path, Expected(facts["bytes"], facts["sha256"], self.origin))
+        return Archive(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
+
+    def find_unregistered(self, name: str) -> Archive | None:
+        """Return a file that upstream never published a digest of, or None when it is not there."""
+        path = self.path / name
+        facts = self._sidecar.get("files", {}).get(name)
+        expected = Expected(facts["bytes"], facts["sha256"], self.origin) if facts else None
+        return Archive(path, expected) if path.is_file() else None
+
+
+def _read_sidecar(path: Path) -> dict[str, dict[str, dict[str, int]]] | dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SourceProblem(f"{path}: expected a JSON sidecar, but it cannot be read ({error}).") from error
+    if not isinstance(content, dict):
+        raise SourceProblem(f"{path}: expected a JSON object, found {type(content).__name__}.")
+    return content
+
+
+def write_sidecar(folder: Path, origin: str, rows: Mapping[str, Mapping[str, int]]) -> None:
+    """Write the sidecar of every file now in the folder, so that a build needs no leave to take them."""
+    files = {
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != SIDECAR
+    }
+    content = {"origin": origin, "files": files, "rows": rows}
+    (folder / SIDECAR).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def check_size(archive: Archive, siblings: Iterable[Source], partial: bool) -> None:
+    """Raise SourceProblem when the file is a web page, or has another size than expected and `partial` is not set."""
+    path, expected = archive.path, archive.expected
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        raise SourceProblem(
+            f"{path}: expected an archive, got text/html. The server sent a page instead of the file: "
+            "sign in at https://image-net.org in a browser, download it again and check its size."
+        )
+    size = path.stat().st_size
+    if partial or expected is None or size == expected.bytes:
+        return
+    same = next((s.name for s in siblings if s.bytes == size), None)
+    hint = f" It has the size of {same}: was it renamed?" if same else ""
+    raise SourceProblem(
+        f"{path}: expected {expected.bytes:,} bytes ({expected.origin}'s size), found {size:,}.{hint} "
+        "Download it again, or pass --allow-partial (allow_partial=True) to build from it as it is."
+    )
+
+
+def check_digest(archive: Archive, sha256: str, partial: bool) -> None:
+    """Raise SourceProblem when the digest is not the expected one and `partial` is not set."""
+    expected = archive.expected
+    if partial or expected is None or sha256 == expected.sha256:
+        return
+    raise SourceProblem(
+        f"{archive.path}: expected SHA-256 {expected.sha256} ({expected.origin}'s), found {sha256}. "
+        "The file is damaged or another one: download it again, or pass --allow-partial (allow_partial=True) "
+        "to build from it as it is."
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        block = bytearray(_HASH_BLOCK)
+        while count := file.readinto(block):
+            digest.update(memoryview(block)[:count])
+    return digest.hexdigest()
+
+
+def remembered_sha256(path: Path) -> str | None:
+    """Return the digest found by an earlier run, if the file has had the same size and mtime since."""
+    try:
+        entry = json.loads(_memory(path).read_text(encoding="utf-8"))
+        known = entry["identity"] == identity(path)
+        return str(entry["sha256"]) if known else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # what is remembered only spares work: a damaged note is the same as none
+
+
+def remember_sha256(path: Path, sha256: str) -> None:
+    """Keep the digest of a file, so that later runs need not read it whole again."""
+    memory = _memory(path)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = memory.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"path": str(path), "identity": identity(path), "sha256": sha256}))
+    temporary.replace(memory)
+
+
+def identity(path: Path) -> list[int]:
+    """Return what changes when a file does: size in bytes and mtime in nanoseconds."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def cache_folder() -> Path:
+    """Return the folder for what only spares work, and for downloads when no folder of sources is named."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagenet-variants"
+
+
+def _memory(path: Path) -> Path:
+    return cache_folder() / "digests" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
+
+
+def missing_message(missing: Iterable[tuple[str, Source]], folder: Path) -> MissingSources:
+    """Return the error that lists every (config, source) that only a person can fetch."""
+    by_source: dict[Source, list[str]] = {}
+    for config, source in missing:
+        by_source.setdefault(source, []).append(config)
+    lines = [
+        f"  {source.name}  ({source.bytes:,} bytes, sha256 {source.sha256})\n"
+        f"      for {', '.join(configs)}\n      from {source.page}"
+        for source, configs in by_source.items()
+    ]
+    return MissingSources(
+        f"These files are missing; each has to be fetched by hand and put into {folder}/ under its own name:\n\n"
+        + "\n".join(lines)
+        + "\n\nThe folder is set with --source. To see the whole build without any of them, run with --sample."
+    )

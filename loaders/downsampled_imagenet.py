@@ -1,0 +1,109 @@
+"""downsampled_imagenet: ImageNet at 32 and 64 pixels, without labels (van den Oord, Kalchbrenner and Kavukcuoglu 2016).
+
+Paper: https://arxiv.org/abs/1601.06759. Sizes and digests of the files: TensorFlow Datasets 4.9.10,
+`url_checksums/downsampled_imagenet.txt`.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL import Image
+
+from loaders import _png, _tar
+from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
+from loaders._errors import SourceProblem
+from loaders._source import Archive, Found, Source, SourceFolder
+
+_PAGE = "https://image-net.org/small/download.php (gone since 2023; a copy counts when its digest is right)"
+_MEMBER = re.compile(r"(?:\./)?(?:[\w.-]+/)*\d+\.png")
+
+# fmt: off
+_FILES = {
+    "train_32x32.tar": (4113018880, "244a323d48f8d72f65ad8b54658c01fed68d2d7bdc77ccb43da58c11e94224e5"),
+    "valid_32x32.tar": (161474560, "862e559462b24cf736212a19f6b0d47b55c2dc8ebdaa95ccecfe71260124c8f7"),
+    "train_64x64.tar": (12112588800, "e2a2c1947a748d0d256e98e6d82800d855441dc9e4de2e71a773f1324c4524d7"),
+    "valid_64x64.tar": (477255680, "eeac03ec4f585baf871d2b4cb9c974bfe345e74878a74e5820fe6eb1041629cd"),
+}
+# fmt: on
+SOURCES = {name: Source(name, size, sha256, _PAGE) for name, (size, sha256) in _FILES.items()}
+DATASET = Dataset(
+    name="downsampled_imagenet",
+    title="Downsampled ImageNet for density estimation, 32x32 and 64x64",
+    configs=tuple(
+        Config(f"{size}x{size}", (Split("train", 1_281_149, shards), Split("validation", 49_999, 8)))
+        for size, shards in ((32, 40), (64, 80))  # 90 and 141 MB a shard
+    ),
+)
+config = DATASET.config
+
+
+def find(config: Config, folder: SourceFolder) -> Found:
+    """Take `train_SxS.tar` and `valid_SxS.tar`."""
+    sources = {"train": SOURCES[f"train_{config.name}.tar"], "validation": SOURCES[f"valid_{config.name}.tar"]}
+    archives = {split: folder.find(source) for split, source in sources.items()}
+    return Found(
+        {split: (archive,) for split, archive in archives.items() if archive},
+        tuple(sources[split] for split, archive in archives.items() if not archive),
+        folder.rows(DATASET.name, config.name),
+    )
+
+
+def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
+    """Cut each split into shards of equal rows, in the order of the tar."""
+    return [_plan_split(config, split, found, partial) for split in config.splits]
+
+
+def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
+    (archive,) = found.archives[split.name]
+    members = _tar.scan(archive.path)
+    if strange := next((name for name in members.names if not _MEMBER.fullmatch(name)), None):
+        raise SourceProblem(f"{archive.path}: holds {strange!r}, expected only numbered PNG files.")
+    check_rows(DATASET.name, config.name, split, len(members.names), found, partial)
+    jobs = tuple(_jobs(config, archive, members, shard_rows(len(members.names), split)))
+    return SplitPlan(config.name, split, jobs, (archive,), members.skipped)
+
+
+def _jobs(config: Config, archive: Archive, members: _tar.Members, shards: list[int]) -> Iterator[Job]:
+    start = 0
+    for count in shards:
+        rows = slice(start, start + count)
+        places = np.array([members.offsets[rows], members.sizes[rows]], np.int64)
+        yield Job(DATASET.name, config.name, count, ((archive.path, members.names[start], places),))
+        start += count
+
+
+def batches(job: Job) -> Iterator[Batch]:
+    """Yield blocks of rows that fit the cache: image, decoded from upstream's PNG and framed anew."""
+    size = int(job.config.partition("x")[0])
+    step = _png.block_rows(size)
+    for path, _, (offsets, sizes) in job.parts:
+        for at in range(0, len(offsets), step):
+            rows = slice(at, at + step)
+            files = _tar.read_members(path, offsets[rows], sizes[rows])
+            where = zip(offsets[rows], files, strict=True)
+            pixels = np.stack([_decode(path, int(offset), file, size) for offset, file in where])
+            planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+            images = _png.array(_png.encode(planes))
+            yield Batch(pa.record_batch([images], schema=DATASET.schema), planes)
+
+
+def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.uint8]:
+    try:
+        image = Image.open(io.BytesIO(file), formats=["PNG"])
+        found = f"{image.mode} {image.width}x{image.height}"
+        if found == f"RGB {size}x{size}":  # read before a pixel is decoded, so that no header can ask for gigabytes
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        found = str(error)
+    raise SourceProblem(
+        f"{path}: the member at byte {offset:,} should be an RGB PNG of {size}x{size}, found: {found}. "
+        "Download the archive again."
+    )
+
+
+__getattr__ = lazy_builder(__name__)

@@ -1,0 +1,163 @@
+"""imagenet_resized: ImageNet at 8, 16, 32 and 64 pixels, with labels (Chrabaszcz, Loshchilov and Hutter 2017).
+
+Paper: https://arxiv.org/abs/1707.08819. Sizes and digests of the files: TensorFlow Datasets 4.9.10,
+`url_checksums/imagenet_resized.txt`. Labels keep the authors' order, less 1: 0 is kit fox.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from loaders import _png
+from loaders._archives import zip_names
+from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
+from loaders._errors import SourceProblem
+from loaders._planar import BatchFile, open_batch
+from loaders._source import Archive, Found, Source, SourceFolder
+
+_PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
+_SIZES = (8, 16, 32, 64)
+_TRAIN_SHARDS = {8: 8, 16: 8, 32: 40, 64: 80}  # 31, 116, 86 and 139 MB; whole shards to each of ten upstream batches
+_VALIDATION_SHARDS = {8: 1, 16: 1, 32: 8, 64: 8}
+_BATCHES = 10
+_MEMBER = re.compile(r"(?:[\w.-]+/)?(?:train_data_batch_(\d+)|val_data)\.npz")
+
+# fmt: off
+_FILES = {
+    "Imagenet8_train_npz.zip": (239296243, "b18b72ca559afee05ad3325d12222db345fc2c557f23129d47fa439bddb4ee69"),
+    "Imagenet8_val_npz.zip": (9327124, "001df303a5524b85045a4f6f43c79e097497cd64847cdcf5f17dd0fa416a2c23"),
+    "Imagenet16_train_npz.zip": (931837742, "dea57cdc1d4e252a9e4b76d3b0783486c13b572b883b25fae9283f19695e63b9"),
+    "Imagenet16_val_npz.zip": (36354395, "6dda90de8f6fd43b204422578b4be05d3f658d7792b344de4da768a71c02c4c4"),
+    "Imagenet32_train_npz.zip": (3580435279, "94226337ecc1b0309d9fcd0167127aaadc931587035fbcb53925235edbaec4fc"),
+    "Imagenet32_val_npz.zip": (139697668, "013990e6dec1237dcd1f9beadbab81ead6604cc119af5cacbfb59ae28148377a"),
+    "Imagenet64_train_part1_npz.zip": (6783426789, "9422dc1dc5d092e9814a70a1cb7fc74880d2db5d88a0cb8a34ee363b12bde3f1"),
+    "Imagenet64_train_part2_npz.zip": (6780506068, "9fafc115afb7e6c301e66dc16b2d737152b427bd5dab26e1293487a6819c7f30"),
+    "Imagenet64_val_npz.zip": (529522927, "e1e75133158a1924135a9c6f97a80d2d237b158945e0b34074e58e6c8430eeb8"),
+}
+# fmt: on
+SOURCES = {name: Source(name, size, sha256, _PAGE) for name, (size, sha256) in _FILES.items()}
+
+
+def _splits(size: int) -> tuple[Split, ...]:
+    return (
+        Split("train", 1_281_167, _TRAIN_SHARDS[size]),
+        Split("validation", 50_000, _VALIDATION_SHARDS[size]),
+    )
+
+
+DATASET = Dataset(
+    name="imagenet_resized",
+    title="Downsampled ImageNet, 8x8 to 64x64",
+    configs=tuple(Config(f"{size}x{size}", _splits(size)) for size in _SIZES),
+    label_order="clsloc",
+)
+
+
+config = DATASET.config
+
+
+def _size(config: str) -> int:
+    return int(config.partition("x")[0])
+
+
+def find(config: Config, folder: SourceFolder) -> Found:
+    """Take the npz zips; for a split whose zips are not there, the folder of pickled (or npz) batches."""
+    archives: dict[str, tuple[Archive, ...]] = {}
+    missing: list[Source] = []
+    for split, short in (("train", "train"), ("validation", "val")):
+        stem = f"Imagenet{_size(config.name)}_{short}"
+        sources = [source for name, source in SOURCES.items() if name.startswith(f"{stem}_")]
+        zips = [(source, folder.find(source)) for source in sources]
+        absent = [source for source, archive in zips if archive is None]
+        batches = _loose_batches(folder, stem) if absent else []
+        archives[split] = tuple(batches) or tuple(archive for _, archive in zips if archive)
+        missing += [] if batches else absent
+    return Found(archives, tuple(missing), folder.rows(DATASET.name, config.name))
+
+
+def _loose_batches(folder: SourceFolder, stem: str) -> list[Archive]:
+    places = [stem, f"{stem}_npz", f"{stem}_part1", f"{stem}_part2", f"{stem}_part1_npz", f"{stem}_part2_npz"]
+    names = [f"train_data_batch_{n}" for n in range(1, _BATCHES + 1)] if "train" in stem else ["val_data"]
+    wanted = [f"{place}/{name}{end}" for place in places for name in names for end in ("", ".npz")]
+    found = [archive for name in wanted if (archive := folder.find_unregistered(name))]
+    return sorted(found, key=lambda archive: _number(archive.path.name))
+
+
+def _number(name: str) -> int:
+    return int((re.findall(r"\d+", name) or [0])[-1])
+
+
+def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
+    """Cut each split into shards of equal rows, over the batches in the order of their numbers."""
+    return [_plan_split(config, split, found, partial) for split in config.splits]
+
+
+def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
+    archives = found.archives[split.name]
+    files, skipped = _batch_files(split, archives)
+    rows = [open_batch(file, _size(config.name)).rows for file in files]
+    check_rows(DATASET.name, config.name, split, sum(rows), found, partial)
+    jobs = tuple(_jobs(config.name, files, rows, shard_rows(sum(rows), split)))
+    return SplitPlan(config.name, split, jobs, archives, skipped)
+
+
+def _batch_files(split: Split, archives: Iterable[Archive]) -> tuple[list[BatchFile], Counter[str]]:
+    numbered: dict[int, BatchFile] = {}
+    skipped = Counter[str]()
+    where = ", ".join(str(archive.path) for archive in archives)
+    for archive in archives:
+        is_zip_of_batches = archive.path.suffix == ".zip"
+        members, junk = zip_names(archive.path, _MEMBER) if is_zip_of_batches else ([None], Counter[str]())
+        skipped += junk
+        for member in members:
+            number = _number((member or archive.path.name).rpartition("/")[2])
+            if number in numbered:
+                raise SourceProblem(f"{archive.path}: batch {number} is there twice, also as {numbered[number]}.")
+            numbered[number] = BatchFile(archive.path, member)
+    wanted = set(range(1, _BATCHES + 1)) if split.name == "train" else {0}
+    if set(numbered) != wanted:
+        raise SourceProblem(
+            f"{where}: expected {_spell(wanted)} for the {split.name} split, found {_spell(numbered) or 'none'}. "
+            "Were the train and validation files exchanged, or was a download cut short?"
+        )
+    return [numbered[number] for number in sorted(numbered)], skipped
+
+
+def _spell(numbers: Iterable[int]) -> str:
+    return ", ".join(f"train_data_batch_{n}" if n else "val_data" for n in sorted(numbers))
+
+
+def _jobs(config: str, files: list[BatchFile], rows: list[int], shards: list[int]) -> Iterator[Job]:
+    """Yield one job a shard: parts (file, start, stop) of consecutive batches."""
+    left = [(file, start, stop) for file, start, stop in zip(files, [0] * len(files), rows, strict=True)]
+    for count in shards:
+        parts: list[Any] = []
+        wanted = count
+        while wanted:
+            file, start, stop = left.pop(0)
+            taken = min(wanted, stop - start)
+            parts.append((file, start, start + taken))
+            wanted -= taken
+            if start + taken < stop:
+                left.insert(0, (file, start + taken, stop))
+        yield Job(DATASET.name, config, count, tuple(parts), continues=parts[0][1] > 0)
+
+
+def batches(job: Job) -> Iterator[Batch]:
+    """Yield blocks of rows that fit the cache: image (PNG made from the pixels) and label."""
+    size = _size(job.config)
+    step = _png.block_rows(size)
+    for file, start, stop in job.parts:
+        batch = open_batch(file, size)
+        labels = batch.labels
+        for at in range(start, stop, step):
+            until = min(at + step, stop)
+            pixels = batch.read(at, until).reshape(-1, 3, size, size)
+            images = _png.array(_png.encode(pixels))
+            yield Batch(pa.record_batch([images, pa.array(labels[at:until])], schema=DATASET.schema), pixels)
+
+
+__getattr__ = lazy_builder(__name__)
