@@ -1,7 +1,7 @@
 """Loaders of the ImageNet family: one module a dataset, found by its name, no registry to keep.
 
-`loaders.load("imagenet_resized")` is the module; its `Builder` is a `datasets.GeneratorBasedBuilder`. Nothing here imports
-`datasets`, which takes a second or two, until a `Builder` is asked for.
+`loaders.load("imagenet_resized")` is the module; its `Builder` is a `datasets.GeneratorBasedBuilder`. Nothing here
+imports `datasets`, which takes a second or two, until a `Builder` is asked for.
 """
 
 import difflib
@@ -9,10 +9,28 @@ import importlib
 import pkgutil
 from typing import cast
 
-from loaders._dataset import Config, Dataset, Loader
+from loaders._dataset import Batch, Config, Dataset, Job, Loader, Split, SplitPlan
 from loaders._errors import MissingSources, Problem, SourceProblem, UnknownConfig
+from loaders._source import Archive, Source
 
-__all__ = ["Config", "Dataset", "MissingSources", "Problem", "SourceProblem", "UnknownConfig", "load", "names", "select"]
+__all__ = [
+    "Archive",
+    "Batch",
+    "Config",
+    "Dataset",
+    "Job",
+    "Loader",
+    "MissingSources",
+    "Problem",
+    "Source",
+    "SourceProblem",
+    "Split",
+    "SplitPlan",
+    "UnknownConfig",
+    "load",
+    "names",
+    "select",
+]
 
 _NOT_DATASETS = {"classes", "decoder"}
 
@@ -31,7 +49,7 @@ def load(name: str) -> Loader:
 
 
 def select(wanted: list[str]) -> dict[str, list[str]]:
-    """Return {dataset: configs} for words like "all", "imagenet_v2" and "imagenet_resized/16x16"; raises UnknownConfig."""
+    """Return {dataset: configs} for words such as "all" and "imagenet_resized/16x16"; raises UnknownConfig."""
     chosen: dict[str, list[str]] = {}
     for word in wanted:
         dataset, _, config = word.partition("/")

@@ -11,19 +11,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from zlib_ng import gzip_ng, zlib_ng
 
 from loaders._errors import SourceProblem
 
-_PIECE = 1 << 16  # compressed bytes read at a time
+_PIECE = 1 << 18  # compressed bytes read at a time
+_open_gzip: Any = gzip_ng.open  # untyped
 _JUNK = {
     "macOS metadata": re.compile(r"(^|/)(\._[^/]*|\.DS_Store)$|^__MACOSX(/|$)"),
     "Windows metadata": re.compile(r"(^|/)(Thumbs\.db|desktop\.ini)$"),
 }
-_FOREIGN_ERRORS = (zipfile.BadZipFile, zlib.error, zlib_ng.error, gzip.BadGzipFile, struct.error, EOFError)
-_FOREIGN_ERRORS += (ValueError, KeyError, IndexError, NotImplementedError, OverflowError)
+_FOREIGN_ERRORS: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile)
+_FOREIGN_ERRORS += (cast(type[Exception], zlib_ng.error),)
+_FOREIGN_ERRORS += (struct.error, EOFError, ValueError, KeyError, IndexError, NotImplementedError, OverflowError)
 
 
 @contextmanager
@@ -155,7 +157,7 @@ def open_zip_member(path: Path, name: str) -> BinaryIO:
         archive = zipfile.ZipFile(path)
         info = archive.getinfo(name)
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            return archive.open(info)  # type: ignore[return-value]
+            return cast(BinaryIO, archive.open(info))
         with archive, path.open("rb") as file:
             offset = _data_offset(file, info)
         return io.BufferedReader(ByteRange(path, offset, info.file_size), _PIECE)
@@ -169,4 +171,4 @@ def is_gzip(path: Path) -> bool:
 
 def open_plain(path: Path) -> BinaryIO:
     """Open a file, through gzip when its content is gzip."""
-    return gzip_ng.open(path, "rb") if is_gzip(path) else path.open("rb", buffering=0)  # type: ignore[return-value]
+    return cast(BinaryIO, _open_gzip(path, "rb") if is_gzip(path) else path.open("rb", buffering=0))

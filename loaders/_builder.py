@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import datasets
 from datasets.builder import Key
@@ -36,8 +36,7 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
     @property
     def loader(self) -> Loader:
         """The dataset's module."""
-        module: Loader = importlib.import_module(self.LOADER)  # type: ignore[assignment]
-        return module
+        return cast(Loader, importlib.import_module(self.LOADER))
 
     def _info(self) -> datasets.DatasetInfo:
         dataset = self.loader.DATASET

@@ -1,7 +1,7 @@
 """What a dataset is, said without importing `datasets`: its configs, splits, sources and columns.
 
-One module a dataset holds a `DATASET`, its `SOURCES` by name, a lazy `Builder` and four functions, which is all that the
-flow needs of it:
+One module a dataset holds a `DATASET`, its `SOURCES` by name, a lazy `Builder` and four functions, which is all that
+the flow needs of it:
 
     config(name)                 -> Config
     find(config, folder)         -> Found           which archives are there, which are missing
@@ -11,6 +11,7 @@ flow needs of it:
 A job is the rows of one shard, and all that a worker is given.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -33,8 +34,8 @@ IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 class Split:
     """A split as upstream published it.
 
-    `shards` is the number of Parquet files of the whole split: files of 25-150 MB, a count that 2, 4 and 8 ranks divide.
-    Only what is under 50 MB as a whole is one file: there, each rank reading everything costs nothing.
+    `shards` is the number of Parquet files of the whole split: files of 25-150 MB, a count that 2, 4 and 8 ranks
+    divide. Only what is under 50 MB as a whole is one file: there, each rank reading everything costs nothing.
     """
 
     name: str
@@ -115,13 +116,15 @@ class Job:
 class SplitPlan:
     """The jobs of one split, in order; job i makes shard i.
 
-    `archives` are the files that its rows come from, `skipped` counts known junk in them, by kind.
+    `archives` are the files that its rows come from, `bytes` about the size of all shards, `skipped` counts known junk
+    in the archives, by kind.
     """
 
     config: str
     split: Split
     jobs: tuple[Job, ...]
     archives: tuple[Archive, ...]
+    bytes: int
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -172,11 +175,11 @@ def shard_rows(rows: int, split: Split) -> list[int]:
     count = next((c for c in counts if c >= max(wanted, least)), split.shards)
     count = max(1, min(count, rows))
     edges = [-(-rows * i // count) for i in range(count + 1)]
-    return [stop - start for start, stop in zip(edges, edges[1:], strict=False)]
+    return [stop - start for start, stop in itertools.pairwise(edges)]
 
 
 def check_rows(dataset: str, config: str, split: Split, rows: int, found: Found, partial: bool) -> None:
-    """Raise SourceProblem when a split has other rows than published, or than the sidecar says, and `partial` is unset."""
+    """Raise SourceProblem when a split has other rows than published, or than the sidecar says, unless `partial`."""
     expected = found.rows.get(split.name, split.rows)
     if not rows or (rows != expected and not partial):
         where = ", ".join(str(archive.path) for archive in found.archives.get(split.name, ()))
@@ -188,7 +191,7 @@ def check_rows(dataset: str, config: str, split: Split, rows: int, found: Found,
 
 
 def lazy_builder(module: str) -> Callable[[str], Any]:
-    """Return a module's `__getattr__`, which makes its `Builder` when first asked for: `datasets` takes 1-2 s to import."""
+    """Return a module's `__getattr__`, which makes its `Builder` when first asked for: `datasets` imports slowly."""
 
     def attribute(name: str) -> Any:
         if name != "Builder":

@@ -1,7 +1,7 @@
 """Photographs that pass through byte for byte: class-sorted archives put in a fixed pseudo-random order of rows.
 
-The order is that of a hash of each file name, so that a reader of a stream, and the first page of a viewer, sees all classes
-without a shuffle buffer, and the order is the same on every machine and for every selection of rows.
+The order is that of a hash of each file name, so that a reader of a stream, and the first page of a viewer, sees all
+classes without a shuffle buffer, and the order is the same on every machine and for every selection of rows.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from loaders import _tar
+from loaders import _arrow, _tar
 from loaders._dataset import Batch, Dataset, Job
 
 _BATCH = 64  # photographs in a batch: about 7 MB
@@ -50,7 +50,6 @@ def batches(dataset: Dataset, job: Job) -> Iterator[Batch]:
         files = _tar.read_members(path, offsets.tolist(), sizes.tolist())
         for at in range(0, len(names), _BATCH):
             rows = slice(at, at + _BATCH)
-            images = pa.array([next(files) for _ in names[rows]], pa.binary())
-            column = pa.StructArray.from_arrays([images, pa.nulls(len(images), pa.string())], ["bytes", "path"])
-            columns = [column, pa.array(labels[rows]), pa.array(names[rows], pa.string())]
+            images = _arrow.images([next(files) for _ in names[rows]])
+            columns = [images, _arrow.integers(labels[rows]), _arrow.strings(names[rows])]
             yield Batch(pa.record_batch(columns, schema=dataset.schema))

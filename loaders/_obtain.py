@@ -1,4 +1,4 @@
-"""From "these configs are wanted" to "their archives are here": find, fetch what a program may, name what it may not."""
+"""From "these configs are wanted" to "their archives are here": find, fetch what may be, name what may not."""
 
 import os
 from collections.abc import Iterable

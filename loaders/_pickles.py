@@ -1,8 +1,9 @@
 """CIFAR-style pickles of NumPy arrays, read as data.
 
 `pickle.load` runs whatever code a file names. Here the opcodes, split by the standard library's own `pickletools`, are
-followed by a machine that can build dicts, lists, numbers, texts and NumPy arrays and nothing else: it looks constructors
-up in a list of names and never imports one. The bytes of an array stay in the file; what is kept is where they are.
+followed by a machine that can build dicts, lists, numbers, texts and NumPy arrays and nothing else: it looks
+constructors up in a list of names and never imports one. The bytes of an array stay in the file; what is kept is where
+they are.
 """
 
 import pickletools
@@ -112,7 +113,7 @@ def _as_array(path: Path, name: str, value: object) -> PickledArray:
         return PickledArray(values.shape, values.dtype, values=values)
     match value:
         case _Array(state=(int(), tuple() as shape, (str() as code, str() as order), False, data)):
-            dtype = np.dtype(code).newbyteorder("<" if order == "|" else order)  # type: ignore[call-overload]
+            dtype = np.dtype(code).newbyteorder(">" if order == ">" else "<")
             return _stored(path, name, shape, dtype, data)
     raise SourceProblem(f"{path}: {name} is no array of numbers in row-major order.")
 
@@ -214,8 +215,12 @@ class _Machine:
             case _Global(kind="encode"), (str() as text, "latin1"):
                 return text.encode("latin-1")
             case _Global(kind="encode"), (_Span(), *_):
-                raise SourceProblem(f"{self._path}: stores an array as text (protocol 2); save it with protocol 3 or 4.")
-        raise SourceProblem(f"{self._path}: the pickle calls {constructor!r} as no batch of images does; nothing was run.")
+                raise SourceProblem(
+                    f"{self._path}: stores an array as text (protocol 2); save it with protocol 3 or 4."
+                )
+        raise SourceProblem(
+            f"{self._path}: the pickle calls {constructor!r} as no batch of images does; nothing was run."
+        )
 
     def _build(self, state: object) -> None:
         match self._stack[-1], state:

@@ -1,7 +1,7 @@
 """Chrabaszcz et al.'s batches: `data` uint8 [N, 3 S S] (all red, green, blue, row by row), `labels` 1-based, `mean`.
 
-A batch is an `.npz` inside a zip, an `.npz` file, or a CIFAR-style pickle; all three are read as a stream of rows, so that
-a batch of 1.6 GB is never whole in memory, and no code that a file names is ever run.
+A batch is an `.npz` inside a zip, an `.npz` file, or a CIFAR-style pickle; all three are read as a stream of rows, so
+that a batch of 1.6 GB is never whole in memory, and no code that a file names is ever run.
 """
 
 import io
@@ -26,8 +26,13 @@ _HEADER_LIMIT = 10_000  # characters of an npy header; upstream's have about 100
 class Stored(Protocol):
     """One array of a batch as it lies in its file."""
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its dimensions."""
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The type of its numbers."""
 
     def open(self) -> BinaryIO:
         """Return a file at the array's first byte."""
@@ -58,7 +63,9 @@ class Batch:
     def _checked_data(self, size: int) -> Stored:
         missing = {"data", "labels"} - set(self._arrays)
         if missing:
-            raise SourceProblem(f"{self.file}: has no {' and no '.join(sorted(missing))}, found {sorted(self._arrays)}.")
+            raise SourceProblem(
+                f"{self.file}: has no {' and no '.join(sorted(missing))}, found {sorted(self._arrays)}."
+            )
         data = self._arrays["data"]
         if data.dtype != np.uint8 or len(data.shape) != 2 or data.shape[1] != self.width:
             fits = {3 * s * s: f" It fits the config {s}x{s}." for s in (8, 16, 32, 64)}
@@ -153,7 +160,9 @@ class _NpzArray:
             if dtype.hasobject:
                 raise SourceProblem(f"{file}: {info.filename} holds Python objects, expected numbers; not unpickled.")
             if fortran or info.file_size != header + int(np.prod(shape, dtype=object)) * dtype.itemsize:
-                raise SourceProblem(f"{file}: {info.filename} claims {dtype} {list(shape)}, which is not what it holds.")
+                raise SourceProblem(
+                    f"{file}: {info.filename} claims {dtype} {list(shape)}, which is not what it holds."
+                )
         return cls(file, info, shape, dtype)
 
     def open(self) -> BinaryIO:
@@ -169,8 +178,7 @@ def _npz_stream(file: BatchFile, info: zipfile.ZipInfo) -> BinaryIO:
 def _npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(stream, max_header_size=_HEADER_LIMIT)  # type: ignore[no-any-return]
-
+    return read(stream, max_header_size=_HEADER_LIMIT)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Square RGB images as PNG files, a whole batch at a time.
 
-Each file is an ordinary PNG whose deflate stream is one *stored* block of *filtered* rows: nothing in it is compressed,
-so writing it is array arithmetic, and the compressing is done once, by ZSTD on the Parquet column. Filtering matters all
-the same: it is what makes neighbouring bytes alike. Each row takes filter Up or Sub, whichever leaves the smaller sum of
-absolute differences (the heuristic of the PNG specification, 12.8); both are undone by array operations too.
+Each file is an ordinary PNG whose deflate stream is one *stored* block of *filtered* rows: nothing in it is
+compressed, so writing it is array arithmetic, and the compressing is done once, by ZSTD on the Parquet column.
+Filtering matters all the same: it is what makes neighbouring bytes alike. Each row takes filter Up or Sub, whichever
+leaves the smaller sum of absolute differences (the heuristic of the PNG specification, 12.8); both are undone by array
+operations too.
 
 Layout: signature 8 | IHDR 25 | IDAT length and type 8, zlib header 2, stored-block header 5, S rows of 1 + 3 S bytes,
 Adler-32 4, CRC-32 4 | IEND 12. PNG: https://www.w3.org/TR/png-3/; zlib: RFC 1950; stored blocks: RFC 1951, 3.2.4.
@@ -16,7 +17,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from zlib_ng import zlib_ng
 
 U8 = npt.NDArray[np.uint8]
@@ -26,7 +26,7 @@ HEAD = 48  # bytes before the first row
 TAIL = 20  # bytes after the last one
 _IDAT = 37  # where the CRC of the IDAT chunk starts counting: at its type
 _SUB, _UP = 1, 2
-_BLOCK_BYTES = 400_000  # pixels worked on at a time: a block and what is made of it stay in a core's own cache
+_BLOCK_BYTES = 1
 
 
 def file_bytes(size: int) -> int:
@@ -61,14 +61,6 @@ def encode(pixels: U8) -> U8:
     for start in range(0, len(pixels), step):
         _write(pixels[start : start + step], files[start : start + step])
     return files
-
-
-def array(files: U8) -> pa.StructArray:
-    """Return the Arrow image column of PNG files that lie in the rows of an array, without copying them."""
-    count, length = files.shape
-    offsets = np.arange(0, (count + 1) * length, length, dtype=np.int32)
-    column = pa.Array.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(files)])
-    return pa.StructArray.from_arrays([column, pa.nulls(count, pa.string())], ["bytes", "path"])
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -128,4 +120,5 @@ def _cost(rows: U8) -> npt.NDArray[np.uint16]:
     # -128 has no positive int8: np.abs leaves it, and as uint8 it is 128 again. einsum sums short rows 2-3 times as
     # fast as add.reduce; LARGEST rows of 441 bytes times 128 fit 16 bits.
     absolute = np.abs(rows.view(np.int8)).view(np.uint8)
-    return np.einsum("ij->i", absolute, dtype=np.uint16)
+    sums: npt.NDArray[np.uint16] = np.einsum("ij->i", absolute, dtype=np.uint16)
+    return sums

@@ -1,15 +1,17 @@
 """Upstream's files: what each should be, whether it is there, and whether it is what it should be.
 
-Facts about a file come from the dataset's module (what upstream published) or from a sidecar beside the archives, written
-by whoever made them (`SIDECAR`: a sample, a regeneration). A sidecar wins: it tells of the very files it lies beside.
+Facts about a file come from the dataset's module (what upstream published) or from a sidecar beside the archives,
+written by whoever made them (`SIDECAR`: a sample, a regeneration). A sidecar wins: it tells of the very files it lies
+beside.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from loaders._errors import MissingSources, SourceProblem
 
@@ -109,7 +111,7 @@ class SourceFolder:
         return Archive(path, expected) if path.is_file() else None
 
 
-def _read_sidecar(path: Path) -> dict[str, dict[str, dict[str, int]]] | dict[str, str]:
+def _read_sidecar(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -165,13 +167,15 @@ def check_digest(archive: Archive, sha256: str, partial: bool) -> None:
     )
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
+def sha256_of(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
+    """Return the SHA-256 of a file, in hex. Raises InterruptedError once `stopped` says so."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         block = bytearray(_HASH_BLOCK)
         while count := file.readinto(block):
             digest.update(memoryview(block)[:count])
+            if stopped():
+                raise InterruptedError(f"hashing of {path} was stopped")
     return digest.hexdigest()
 
 

@@ -34,7 +34,7 @@ class ImageNetClass:
 @cache
 def classes() -> tuple[ImageNetClass, ...]:
     """Return the 1000 classes, sorted by WordNet id."""
-    with TABLE.open(encoding="utf-8", newline="") as lines:
+    with TABLE.open(encoding="utf-8") as lines:
         rows = csv.DictReader(lines, delimiter="\t")
         return tuple(
             ImageNetClass(row["wnid"], row["name"], int(row["ilsvrc_label"]), int(row["clsloc_label"])) for row in rows

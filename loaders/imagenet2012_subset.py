@@ -1,4 +1,4 @@
-"""imagenet2012_subset: the 1 % and 10 % of ILSVRC 2012 that SimCLR trains on (Chen, Kornblith, Norouzi and Hinton 2020).
+"""imagenet2012_subset: the 1 % and 10 % of ILSVRC 2012 that SimCLR trains on (Chen et al. 2020).
 
 Paper: https://arxiv.org/abs/2002.05709; lists: https://github.com/google-research/simclr, `imagenet_subsets`. Sizes and
 digests of the files: TensorFlow Datasets 4.9.10. Labels are ILSVRC's: 0 is tench. Validation is ILSVRC's, whole.
@@ -35,7 +35,8 @@ _LIST_FILES = {
 # fmt: on
 SOURCES = {
     # 148 GB: its size, its index and every image used are checked; its digest when asked for
-    name: Source(name, size, sha256, _PAGE, hashed=size < 100e9) for name, (size, sha256) in _FILES.items()
+    name: Source(name, size, sha256, _PAGE, hashed=size < 100e9)
+    for name, (size, sha256) in _FILES.items()
 } | {name: Source(name, size, sha256, _LISTS, f"{_LISTS}/{name}") for name, (size, sha256) in _LIST_FILES.items()}
 # Both configs name the same files: 6.7 GB once.
 _VALIDATION = Split("validation", 50_000, 48, folder="validation")
@@ -110,7 +111,8 @@ def _split_plan(
     check_rows(DATASET.name, config.name, split, len(photos), found, partial)
     rows = shard_rows(len(photos), split)
     jobs = _encoded.jobs(DATASET.name, config.name, archives[0].path, _encoded.shuffled(photos), rows)
-    return SplitPlan(config.name, split, tuple(jobs), archives, skipped)
+    size = sum(photo.size for photo in photos)
+    return SplitPlan(config.name, split, tuple(jobs), archives, size, skipped)
 
 
 def _listed(path: Path) -> set[str]:

@@ -16,7 +16,7 @@ from loaders._source import Archive, Found, Source, SourceFolder
 _REPOSITORY = "https://huggingface.co/datasets/vaishaal/ImageNetV2"
 _PER_CLASS = 10
 # A folder a class: its ILSVRC label as a number, or its WordNet id.
-_MEMBER = re.compile(r"(?:\./)?imagenetv2-[\w.-]+-format-val/((\d{1,3}|n\d{8})/[\w-]+\.jpe?g)", re.IGNORECASE)
+_MEMBER = re.compile(r"(?:\./)?imagenetv2-[\w.-]+-format-val/(\d{1,3}|n\d{8})/([\w-]+\.jpe?g)", re.IGNORECASE)
 
 # fmt: off
 _FILES = {
@@ -58,7 +58,7 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
         _check_classes(archive, photos)
     check_rows(DATASET.name, config.name, split, len(photos), found, partial)
     jobs = tuple(_encoded.jobs(DATASET.name, config.name, archive.path, photos, shard_rows(len(photos), split)))
-    return [SplitPlan(config.name, split, jobs, (archive,), members.skipped)]
+    return [SplitPlan(config.name, split, jobs, (archive,), sum(photo.size for photo in photos), members.skipped)]
 
 
 def _photos(archive: Archive, members: _tar.Members) -> Iterator[_encoded.Photo]:
@@ -66,8 +66,8 @@ def _photos(archive: Archive, members: _tar.Members) -> Iterator[_encoded.Photo]
         match = _MEMBER.fullmatch(name)
         if not match:
             raise SourceProblem(f"{archive.path}: holds {name!r}, expected FOLDER/CLASS/NAME.jpeg.")
-        file_name, folder = match.groups()
-        yield _encoded.Photo(file_name, _label(archive, folder), offset, size)
+        label = _label(archive, match[1])
+        yield _encoded.Photo(f"{label}/{match[2]}", label, offset, size)  # the same name in both layouts
 
 
 def _label(archive: Archive, folder: str) -> int:

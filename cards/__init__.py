@@ -1,0 +1,1 @@
+"""Dataset cards: one hand-written Markdown template a dataset, whose measured parts the publisher fills in."""

@@ -1,0 +1,1 @@
+"""From batches of rows to Parquet shards, cards and a folder that `load_dataset` reads."""

@@ -1,0 +1,172 @@
+"""`python -m publish`: build dataset repositories from upstream's archives. Also installed as `imagenet-variants`."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import loaders
+from loaders import MissingSources, Problem, UnknownConfig
+from publish.progress import megabytes, table
+
+_EXAMPLES = """examples:
+  python -m publish --config all --sample                    a small drawn sample of everything, into hub/
+  python -m publish --config imagenet_resized --source DIR   the real thing, from upstream's archives in DIR
+  python -m publish --config imagenet_v2/topimages --dry-run what would be built, and what is missing
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m publish",
+        description="Build the ImageNet family as Parquet dataset repositories that `load_dataset` reads.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--config", action="append", metavar="NAME", help="all, a dataset, or dataset/config; may be given again")
+    add("--list", action="store_true", help="list the datasets and configs, and leave")
+    add("--source", type=Path, metavar="DIR", help="folder of upstream's archives (default: downloads in the cache)")
+    add("--sample", action="store_true", help="build from small archives drawn for it; the cards say so")
+    add("--out", type=Path, default=Path("hub"), metavar="DIR", help="where the repositories go (default: hub)")
+    add("--workers", type=_positive, default=os.cpu_count(), metavar="N", help="processes (default: the cores)")
+    add("--allow-partial", action="store_true", help="accept other rows, sizes and digests than the published ones")
+    add("--verify", choices=("normal", "full"), default="normal", help="full: hash even the 148 GB ILSVRC archive")
+    add("--dry-run", action="store_true", help="say what would be built and what is missing, and leave")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.list and not options.config:
+        parser.error("name what to build with --config (all, a dataset or dataset/config), or see --list")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return _list() if options.list else _publish(options)
+    except (MissingSources, UnknownConfig) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {_spell(error, options.out)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; finished shards are kept, run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _spell(error: OSError, out: Path) -> str:
+    where = error.filename or out
+    return f"{where}: {error.strerror or error}. Nothing under a final name has changed; see --out for another place."
+
+
+def _list() -> int:
+    rows = []
+    for name in loaders.names():
+        for config in loaders.load(name).DATASET.configs:
+            splits = ", ".join(f"{split.name} {split.rows:,}" for split in config.splits)
+            rows.append((f"{name}/{config.name}", splits))
+    print(table(("config", "splits"), rows))
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from publish import build, plan
+
+    wanted = loaders.select(options.config)
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        source = _source(options, stack)
+        if options.dry_run and (missing := plan.absent(wanted, source)):
+            return _tell_missing(wanted, missing)
+        made = plan.make(wanted, source, options.allow_partial)
+        if options.dry_run:
+            return _tell_plan(made)
+        full = options.verify == "full"
+        built = build.run(made, build.Options(options.out, options.workers, options.allow_partial, full))
+    _summary(built, time.perf_counter() - started, options.out)
+    return 0
+
+
+def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
+    from loaders._obtain import default_folder
+
+    if not options.sample:
+        folder = options.source or default_folder()
+        if options.source and not folder.is_dir():
+            raise Problem(f"{folder}: expected a folder of upstream's archives (--source), found none.")
+        return Path(folder)
+    if options.source:
+        raise Problem("--sample draws its own archives: leave --source out, or leave --sample out.")
+    from publish import sample
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imagenet-variants-")))
+    print("drawing the sample's archives", file=sys.stderr)
+    sample.write(folder)
+    return folder
+
+
+def _tell_missing(wanted: Mapping[str, list[str]], missing: Sequence[tuple[str, loaders.Source]]) -> int:
+    rows = [
+        (f"{name}/{config}", split.name, f"{split.rows:,}", str(split.shards))
+        for name, configs in wanted.items()
+        for config in configs
+        for split in loaders.load(name).config(config).splits
+    ]
+    print(table(("config", "split", "rows", "shards"), rows))
+    print("\nmissing:")
+    sources = {source: [c for c, s in missing if s == source] for _, source in missing}
+    lines = [
+        (source.name, megabytes(source.bytes), "downloaded" if source.url else "by hand", ", ".join(configs))
+        for source, configs in sources.items()
+    ]
+    print(table(("file", "size", "comes", "for"), lines))
+    return 2 if any(source.url is None for source in sources) else 0
+
+
+def _tell_plan(made: "plan.Plan") -> int:
+    rows = [
+        (f"{s.dataset}/{config}", s.plan.split.name, f"{s.plan.rows:,}", str(len(s.plan.jobs)), megabytes(s.plan.bytes))
+        for s in made.splits
+        for config in s.configs
+    ]
+    print(table(("config", "split", "rows", "shards", "about"), rows))
+    return 0
+
+
+def _summary(built: Sequence["build.Built"], seconds: float, out: Path) -> None:
+    rows = []
+    for done in built:
+        shards = done.entry.shards
+        size = megabytes(sum(shard.bytes for shard in shards))
+        spent = f"{done.seconds:.1f} s" if done.seconds else "there already"
+        cells = (done.build.plan.split.name, f"{done.entry.rows:,}", str(len(shards)), size, spent)
+        rows += [(done.build.dataset, config, *cells) for config in done.build.configs]
+    print(table(("dataset", "config", "split", "rows", "shards", "bytes", "work"), rows))
+    images, size = sum(b.entry.rows for b in built), sum(s.bytes for b in built for s in b.entry.shards)
+    print(f"\n{images:,} images, {megabytes(size)} in {out}/, {seconds:.1f} s ({images / seconds:,.0f} images/s)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""A dataset repository put together from shards and receipts: manifest, card, pictures, class table."""
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+
+import loaders
+from loaders import Archive, Problem, classes
+from publish import card, manifest, measure, picture, staging
+from publish.manifest import Manifest, ShardEntry, SourceEntry, SplitEntry
+from publish.plan import SplitBuild
+from publish.shard import Receipt
+
+_LIBRARIES = ("imagenet-variants", "numpy", "pillow", "pyarrow", "zlib-ng")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A split that can be put in place: its entry, where its files lie now, and the small files to write beside them."""
+
+    build: SplitBuild
+    entry: SplitEntry
+    links: Mapping[str, Path]
+    texts: Mapping[str, bytes]
+
+
+def ready(
+    build: SplitBuild, receipts: Sequence[Receipt], digests: Mapping[Path, str | None], links: Mapping[str, Path]
+) -> Ready:
+    """Return the entry of a freshly built split, from its receipts alone, and its pictures."""
+    found = measure.merged(receipt.statistics for receipt in receipts)
+    pictures = {f"pictures/mean-{build.folder}-{build.plan.split.name}.png": picture.mean_image(found.mean_image())}
+    entry = SplitEntry(
+        fingerprint=build.fingerprint(digests),
+        shards=tuple(_shard(path, receipt) for path, receipt in zip(build.paths, receipts, strict=True)),
+        sources=tuple(_source(archive, digests[archive.path]) for archive in build.plan.archives),
+        mean=tuple(found.mean()),
+        deviation=tuple(found.deviation()),
+        duplicates=found.duplicates(),
+        labels=tuple(found.labels.tolist()) if found.labels.any() else (),
+        oddities=dict(sorted(found.oddities.items())),
+        skipped=dict(sorted(build.plan.skipped.items())),
+        pictures={path: _sha256(content) for path, content in pictures.items()},
+    )
+    return Ready(build, entry, links, pictures)
+
+
+def _shard(path: str, receipt: Receipt) -> ShardEntry:
+    return ShardEntry(path, receipt.rows, receipt.bytes, receipt.nbytes, receipt.sha256)
+
+
+def _source(archive: Archive, sha256: str | None) -> SourceEntry:
+    expected = archive.expected
+    if expected is None:
+        verified = "rows"
+    elif sha256 is None:
+        verified = "size, index and images"
+    else:
+        verified = "sha256" if sha256 == expected.sha256 else "nothing"
+    return SourceEntry(archive.name, archive.path.stat().st_size, sha256, archive.origin, verified)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def put_in_place(final: Path, new: Path, dataset: str, old: Manifest | None, splits: Sequence[Ready]) -> bool:
+    """Put the repository together in `new` and let it take the place of `final`; say whether anything changed.
+
+    Configs of the old manifest that are not built now stay as they are, and so do files that no manifest lists.
+    """
+    texts = {path: content for split in splits for path, content in split.texts.items()}
+    if loaders.load(dataset).DATASET.label_order:
+        texts["classes.tsv"] = classes.TABLE.read_bytes()
+    now = _merged(dataset, old, splits, texts)
+    links = {path: origin for split in splits for path, origin in split.links.items()}
+    links |= _kept(final, old, now, set(links) | set(texts))
+    texts[manifest.NAME] = now.dump().encode()
+    texts["README.md"] = card.render(now, repository=str(final), files=str(final)).encode()
+    if _is_there(final, links, texts):
+        return False
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    staging.place(new, links, texts)
+    staging.exchange(new, final)
+    return True
+
+
+def _merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: Mapping[str, bytes]) -> Manifest:
+    configs = {config: dict(entries) for config, entries in old.configs.items()} if old else {}
+    for config in {config for split in splits for config in split.build.configs}:
+        configs[config] = {s.build.plan.split.name: s.entry for s in splits if config in s.build.configs}
+    known = [config.name for config in loaders.load(dataset).DATASET.configs]
+    ordered = {name: configs[name] for name in [*known, *sorted(set(configs) - set(known))] if name in configs}
+    files = {"classes.tsv": _sha256(texts["classes.tsv"])} if "classes.tsv" in texts else {}
+    now = Manifest(dataset, ordered, files, {name: metadata.version(name) for name in _LIBRARIES})
+    # The releases of libraries are told of what was built with them: of the same content, the old ones stay true.
+    return old if old and replace(now, written_with=old.written_with) == old else now
+
+
+def _kept(final: Path, old: Manifest | None, now: Manifest, here: set[str]) -> dict[str, Path]:
+    """Return the files of configs that are not built now, and those that no manifest lists."""
+    kept = {path: final / path for path in now.paths() - here}
+    for entry in now.entries():
+        for shard in entry.shards:
+            at = kept.get(shard.path)
+            if at and not (at.is_file() and at.stat().st_size == shard.bytes):
+                config = shard.path.partition("/")[0]
+                raise Problem(
+                    f"{at}: expected {shard.bytes:,} bytes, as {final}/{manifest.NAME} says; it is not there or has "
+                    f"another size. Build it, too: add --config {now.dataset}/{config}."
+                )
+    ours = (old.paths() if old else set()) | {manifest.NAME, "README.md"}
+    there = (path.relative_to(final).as_posix() for path in final.rglob("*") if path.is_file())
+    return kept | {path: final / path for path in there if path not in ours and path not in here}
+
+
+def _is_there(final: Path, links: Mapping[str, Path], texts: Mapping[str, bytes]) -> bool:
+    there = {path.relative_to(final).as_posix() for path in final.rglob("*") if path.is_file()}
+    return (
+        there == set(links) | set(texts)
+        and all(final / path == origin for path, origin in links.items())
+        and all((final / path).read_bytes() == content for path, content in texts.items())
+    )

@@ -1,0 +1,134 @@
+"""Who writes the shards: this process, or a pool. What is run knows nothing of where it is run.
+
+Jobs of one split continue each other in the same compressed streams, which can only be read forwards. So a worker keeps to
+a run of consecutive jobs, and one that has none left takes the second half of the longest run: every core is busy to the
+end, and a stream is read from its start again only where a run was cut.
+"""
+
+import concurrent.futures
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders import Job, Problem
+from publish.shard import Receipt
+
+# glibc gives large blocks back to the system and asks for them again with every batch; each time, the first touch of a
+# page costs more than filtering what is put there. These two (bytes) make it keep them. Other C libraries ignore both.
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(4 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job and the file to write it to."""
+
+    job: Job
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.job.dataset}/{self.job.config} {self.path.name}"
+
+
+Result = tuple[Task, Receipt]
+Write = Callable[[Job, Path], Receipt]
+Run = deque[Task]
+
+
+def run(runs: Sequence[Sequence[Task]], workers: int, write: Write) -> Iterator[Result]:
+    """Yield (task, receipt) as tasks finish, in any order.
+
+    Raises what a task raised, or Problem when a worker process died; the other workers are stopped then, and also when
+    the caller leaves the iterator.
+    """
+    waiting = [deque(tasks) for tasks in runs if tasks]
+    if workers == 1 or sum(map(len, waiting)) == 1:
+        for tasks in waiting:
+            yield from ((task, write(task.job, task.path)) for task in tasks)
+        return
+    with _pool(min(workers, sum(map(len, waiting)))) as executors:
+        yield from _Schedule(waiting, executors, write).results()
+
+
+class _Schedule:
+    def __init__(self, waiting: list[Run], executors: list[ProcessPoolExecutor], write: Write):
+        self._waiting, self._write = waiting, write
+        self._runs: dict[ProcessPoolExecutor, Run] = {executor: deque() for executor in executors}
+        self._running: dict[Future[Receipt], tuple[ProcessPoolExecutor, Task]] = {}
+
+    def results(self) -> Iterator[Result]:
+        for executor in self._runs:
+            self._submit(executor)
+        while self._running:
+            done, _ = concurrent.futures.wait(self._running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                executor, task = self._running.pop(future)
+                receipt = _result(future, task)
+                self._submit(executor)
+                yield task, receipt
+
+    def _submit(self, executor: ProcessPoolExecutor) -> None:
+        if not self._runs[executor]:
+            self._runs[executor] = self._next_run()
+        if self._runs[executor]:
+            task = self._runs[executor].popleft()
+            self._running[executor.submit(self._write, task.job, task.path)] = (executor, task)
+
+    def _next_run(self) -> Run:
+        if self._waiting:
+            return self._waiting.pop(0)
+        longest = max(self._runs.values(), key=len)
+        return cut(longest) if longest else deque()
+
+
+def cut(tasks: Run) -> Run:
+    """Take the later half off a run; where a stream starts near the middle, that is where it is cut."""
+    middle = len(tasks) // 2
+    starts = [i for i, task in enumerate(tasks) if not task.job.continues and abs(i - middle) <= len(tasks) // 4]
+    at = min(starts, key=lambda i: abs(i - middle), default=middle)
+    later = deque(list(tasks)[at:])
+    for _ in later:
+        tasks.pop()
+    return later
+
+
+def _result(future: Future[Receipt], task: Task) -> Receipt:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise Problem(
+            f"{task}: the worker process died while it wrote this shard. Was it stopped, or out of memory (dmesg tells)? "
+            "Finished shards are kept: run the same command again, with fewer --workers if memory ran out."
+        ) from error
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[list[ProcessPoolExecutor]]:
+    os.environ.update({name: os.environ.get(name, value) for name, value in _KEEP_MEMORY.items()})
+    context = multiprocessing.get_context("spawn")
+    executors = [ProcessPoolExecutor(1, context, initializer=_ignore_interrupts) for _ in range(workers)]
+    try:
+        yield executors
+    except BaseException:
+        for executor in executors:
+            _kill(executor)
+        raise
+    finally:
+        for executor in executors:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _kill(executor: ProcessPoolExecutor) -> None:
+    for process in list((executor._processes or {}).values()):
+        process.kill()
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches the whole group: the driver decides, kills its workers and removes what they left.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,139 @@
+"""Where shards are built, and how a finished repository takes the place of the old one.
+
+`OUT/.partial/DATASET/KEY/` holds the finished shards of a split, each with its receipt beside it; KEY changes when the
+archives or the plan do, so that a killed run is taken up where it was and nothing stale is ever taken for done. A
+repository is put together whole beside the old one and changes places with it in one step.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from loaders import Job
+from loaders._source import sha256_of
+from publish import shard
+from publish.measure import Statistics
+from publish.shard import Receipt
+
+FOLDER = ".partial"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def build(job: Job, path: Path) -> Receipt:
+    """Write the shard of a job to `path`, its receipt first: what has its final name here is whole. Runs in a worker."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        receipt = shard.write_shard(job, temporary)
+        _save(receipt, _receipt_path(path))
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return receipt
+
+
+def finished(path: Path) -> Receipt | None:
+    """Return the receipt of a shard that an earlier run finished, if the file still has the bytes it was given for."""
+    try:
+        receipt = _load(_receipt_path(path))
+    except (OSError, ValueError, KeyError):
+        return None  # no receipt, or half of one: the shard is built anew
+    whole = path.is_file() and path.stat().st_size == receipt.bytes and sha256_of(path) == receipt.sha256
+    return receipt if whole else None
+
+
+def clean(folder: Path, keys: Iterable[str]) -> None:
+    """Remove what killed runs left in a dataset's staging folder, but for the finished shards of these keys."""
+    kept = set(keys)
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name not in kept:
+            shutil.rmtree(entry)
+    for leftover in folder.rglob("*.tmp"):
+        leftover.unlink()
+
+
+def _receipt_path(path: Path) -> Path:
+    return path.with_suffix(".receipt.npz")
+
+
+def _save(receipt: Receipt, path: Path) -> None:
+    found = receipt.statistics
+    arrays = {"sums": found.sums, "squares": found.squares, "labels": found.labels, "fingerprints": found.fingerprints}
+    if found.mean_sums is not None:
+        arrays["mean_sums"] = found.mean_sums
+    facts = {"rows": receipt.rows, "bytes": receipt.bytes, "nbytes": receipt.nbytes, "sha256": receipt.sha256}
+    facts |= {"counts": [found.rows, found.pixels], "oddities": found.oddities}
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
+
+
+def _load(path: Path) -> Receipt:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    facts = json.loads(str(arrays.pop("facts")))
+    rows, pixels = facts.pop("counts")
+    found = Statistics(rows=rows, pixels=pixels, oddities=Counter(facts.pop("oddities")), **arrays)
+    return Receipt(**facts, seconds=0.0, statistics=found)
+
+
+def place(new: Path, links: Mapping[str, Path], texts: Mapping[str, bytes]) -> None:
+    """Put a repository together in the empty folder `new`: files that exist elsewhere by a link, the others written."""
+    for path, origin in links.items():
+        (new / path).parent.mkdir(parents=True, exist_ok=True)
+        _link(origin, new / path)
+    for path, content in texts.items():
+        (new / path).parent.mkdir(parents=True, exist_ok=True)
+        (new / path).write_bytes(content)
+    for file in new.rglob("*"):
+        if file.is_file():
+            _flush(file)
+
+
+def _link(origin: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(origin)
+    except OSError:  # a file system without hard links
+        shutil.copy2(origin, path)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def exchange(new: Path, final: Path) -> None:
+    """Let the folder `new` take the place of `final`; what `final` was is at `new` afterwards, to be removed.
+
+    In one step on Linux: a reader, or a kill at any instant, sees the one folder or the other. Where the system has no
+    such call, the old folder is moved aside first; `restore` puts it back if the run ends there.
+    """
+    if not final.exists():
+        new.rename(final)
+    elif not _exchanged(new, final):
+        aside = _aside(final)
+        final.rename(aside)
+        new.rename(final)
+        aside.rename(new)
+
+
+def restore(final: Path) -> None:
+    """Put back a folder that a killed run had moved aside."""
+    if _aside(final).is_dir() and not final.exists():
+        _aside(final).rename(final)
+
+
+def _aside(final: Path) -> Path:
+    return final.with_name(f".{final.name}.old")
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Linux's renameat2(2), which Python does not offer."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return bool(call) and not call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
