@@ -10,10 +10,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import loaders
 from loaders import MissingSources, Problem, UnknownConfig
 from publish.progress import megabytes, table
+
+if TYPE_CHECKING:  # what builds is imported when something is built: --help and --list answer at once
+    from publish.build import Built
+    from publish.plan import Plan
 
 _EXAMPLES = """examples:
   python -m publish --config all --sample                    a small drawn sample of everything, into hub/
@@ -145,7 +150,7 @@ def _tell_missing(wanted: Mapping[str, list[str]], missing: Sequence[tuple[str, 
     return 2 if any(source.url is None for source in sources) else 0
 
 
-def _tell_plan(made: "plan.Plan") -> int:
+def _tell_plan(made: "Plan") -> int:
     rows = [
         (f"{s.dataset}/{config}", s.plan.split.name, f"{s.plan.rows:,}", str(len(s.plan.jobs)), megabytes(s.plan.bytes))
         for s in made.splits
@@ -155,13 +160,13 @@ def _tell_plan(made: "plan.Plan") -> int:
     return 0
 
 
-def _summary(built: Sequence["build.Built"], seconds: float, out: Path) -> None:
+def _summary(built: Sequence["Built"], seconds: float, out: Path) -> None:
     rows = []
     for done in built:
         shards = done.entry.shards
-        size = megabytes(sum(shard.bytes for shard in shards))
+        written = megabytes(sum(shard.bytes for shard in shards))
         spent = f"{done.seconds:.1f} s" if done.seconds else "there already"
-        cells = (done.build.plan.split.name, f"{done.entry.rows:,}", str(len(shards)), size, spent)
+        cells = (done.build.plan.split.name, f"{done.entry.rows:,}", str(len(shards)), written, spent)
         rows += [(done.build.dataset, config, *cells) for config in done.build.configs]
     print(table(("dataset", "config", "split", "rows", "shards", "bytes", "work"), rows))
     images, size = sum(b.entry.rows for b in built), sum(s.bytes for b in built for s in b.entry.shards)

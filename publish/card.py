@@ -106,8 +106,8 @@ def _origins(manifest: Manifest) -> set[str]:
 
 def _notice(manifest: Manifest) -> str:
     said = {
-        "sample": "**This is a sample.** Its images were drawn by a program, to try out the build; none is a photograph "
-        "of ImageNet, and nothing learnt from it means anything.",
+        "sample": "**This is a sample.** Its images were drawn by a program, to try out the build; none is "
+        "a photograph of ImageNet, and nothing learnt from it means anything.",
         "regenerated": "**Regenerated.** The archives were made from the ILSVRC 2012 originals by this project, not "
         "downloaded.",
     }

@@ -27,7 +27,7 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """An archive that rows came from. `verified` says what was checked: "sha256", "size, index and images" or "rows"."""
+    """An archive that rows came from. `verified` says what was checked: "sha256", "size, index and images", "rows"."""
 
     name: str
     bytes: int
@@ -38,7 +38,7 @@ class SourceEntry:
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """A split: what it was made from, its shards, and what was measured of its rows (means and deviations of 0 to 1)."""
+    """A split: what it was made from, its shards, and what was measured of its rows (means, deviations: 0 to 1)."""
 
     fingerprint: str
     shards: tuple[ShardEntry, ...]

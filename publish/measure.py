@@ -36,8 +36,8 @@ def _zeros(*shape: int) -> I64:
 class Statistics:
     """Sums over rows.
 
-    `pixels` a channel; `sums` and `squares` int64 [3]; `mean_sums` int64 [3, S, S], the sum of all images; `labels` int64
-    [1000]; `fingerprints` uint64 [rows], equal for equal images; `oddities` counts rows by kind.
+    `pixels` a channel; `sums` and `squares` int64 [3]; `mean_sums` int64 [3, S, S], the sum of all images; `labels`
+    int64 [1000]; `fingerprints` uint64 [rows], equal for equal images; `oddities` counts rows by kind.
     """
 
     rows: int = 0
@@ -109,7 +109,8 @@ def _of_pixels(rows: pa.RecordBatch, pixels: npt.NDArray[np.uint8]) -> Statistic
 def _sum_of_images(pixels: npt.NDArray[np.uint8]) -> I64:
     parts = range(0, len(pixels), _FEW)  # 256 times 255 fits 16 bits, which adds up 3 times as fast as 32
     sums = [np.add.reduce(pixels[at : at + _FEW], axis=0, dtype=np.uint16) for at in parts]
-    return np.add.reduce(sums, axis=0, dtype=np.int64)
+    total: I64 = np.add.reduce(sums, axis=0, dtype=np.int64)
+    return total
 
 
 def _squares(pixels: npt.NDArray[np.uint8]) -> I64:
@@ -127,14 +128,12 @@ def _squares(pixels: npt.NDArray[np.uint8]) -> I64:
 
 
 def _fingerprints_of_png(rows: pa.RecordBatch) -> U64:
-    """Return Adler-32 and CRC-32 of each PNG, 64 bits that are there already: they end the file, 20 bytes before it does.
+    """Return Adler-32 and CRC-32 of each PNG: 64 bits that are there already, 20 bytes before the end of the file.
 
     Only for images of one size framed by `loaders._png`, where equal pixels are equal files.
     """
     files = rows["image"].field("bytes")
-    _, offsets, data = files.buffers()
-    length = files[0].as_py().__len__()
-    table = np.frombuffer(data, np.uint8, len(files) * length).reshape(len(files), length)
+    table = np.frombuffer(files.buffers()[2], np.uint8).reshape(len(files), -1)
     return np.ascontiguousarray(table[:, -20:-12]).view(np.uint64).reshape(-1)
 
 
@@ -158,7 +157,7 @@ def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> None:
             photo = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise Problem(
-            f"{name}: expected an image that can be decoded whole, but {error}. The archive is damaged: download it again."
+            f"{name}: expected an image that can be decoded whole, but {error}. Download the archive again."
         ) from error
     histogram = np.array(photo.histogram(), np.int64).reshape(3, 256)
     values = np.arange(256)

@@ -19,7 +19,7 @@ _LIBRARIES = ("imagenet-variants", "numpy", "pillow", "pyarrow", "zlib-ng")
 
 @dataclass(frozen=True)
 class Ready:
-    """A split that can be put in place: its entry, where its files lie now, and the small files to write beside them."""
+    """A split that can be put in place: its entry, where its files lie now, and the small files to write."""
 
     build: SplitBuild
     entry: SplitEntry

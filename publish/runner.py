@@ -1,8 +1,8 @@
 """Who writes the shards: this process, or a pool. What is run knows nothing of where it is run.
 
-Jobs of one split continue each other in the same compressed streams, which can only be read forwards. So a worker keeps to
-a run of consecutive jobs, and one that has none left takes the second half of the longest run: every core is busy to the
-end, and a stream is read from its start again only where a run was cut.
+Jobs of one split continue each other in the same compressed streams, which can only be read forwards. So a worker keeps
+to a run of consecutive jobs, and one that has none left takes the second half of the longest run: every core is busy to
+the end, and a stream is read from its start again only where a run was cut.
 """
 
 import concurrent.futures
@@ -103,7 +103,7 @@ def _result(future: Future[Receipt], task: Task) -> Receipt:
         return future.result()
     except BrokenProcessPool as error:
         raise Problem(
-            f"{task}: the worker process died while it wrote this shard. Was it stopped, or out of memory (dmesg tells)? "
+            f"{task}: the worker process died while it wrote this shard. Was it stopped, or out of memory? "
             "Finished shards are kept: run the same command again, with fewer --workers if memory ran out."
         ) from error
 

@@ -1,7 +1,8 @@
 """A job written as one Parquet file, and the receipt of what was written.
 
-One row group, so that a reader who leaves a stream early can (apache/arrow#45214); pages cut by content (512 KB to 1 MB), so
-that a viewer's page of rows is a short read; ZSTD 1 on the image column, which does the compressing for stored PNGs.
+One row group, so that a reader who leaves a stream early can (apache/arrow#45214); pages cut by content (512 KB to
+1 MB), so that a viewer's page of rows is a short read; ZSTD 1 on the image column, which does the compressing for
+stored PNGs.
 The table behind these choices: tests/benchmarks/README.md.
 """
 

@@ -26,7 +26,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def build(job: Job, path: Path) -> Receipt:
-    """Write the shard of a job to `path`, its receipt first: what has its final name here is whole. Runs in a worker."""
+    """Write the shard of a job to `path`, its receipt first: what has its name here is whole. Runs in a worker."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -71,7 +71,7 @@ def _save(receipt: Receipt, path: Path) -> None:
     facts = {"rows": receipt.rows, "bytes": receipt.bytes, "nbytes": receipt.nbytes, "sha256": receipt.sha256}
     facts |= {"counts": [found.rows, found.pixels], "oddities": found.oddities}
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
 
 
 def _load(path: Path) -> Receipt:
@@ -136,4 +136,4 @@ def _aside(final: Path) -> Path:
 def _exchanged(one: Path, other: Path) -> bool:
     """Linux's renameat2(2), which Python does not offer."""
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    return bool(call) and not call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    return call is not None and not call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
