@@ -4,6 +4,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,14 +172,16 @@ class _Run:
         for name in self._old:
             if not left[name]:
                 self._finish(name)
-        for task, receipt in runner.run(list(todo.values()), self._options.workers, staging.build):
-            split = owner[task.path]
-            split.take(task, receipt)
-            self._progress.add(receipt.rows, receipt.bytes)
-            self._digests.raise_found()
-            left[split.build.dataset] -= 1
-            if not left[split.build.dataset]:
-                self._finish(split.build.dataset)
+        with ThreadPoolExecutor(1) as flusher:  # bytes go to the disk while the next shards are built
+            for task, receipt in runner.run(list(todo.values()), self._options.workers, staging.build):
+                flusher.submit(staging.flush, task.path)
+                split = owner[task.path]
+                split.take(task, receipt)
+                self._progress.add(receipt.rows, receipt.bytes)
+                self._digests.raise_found()
+                left[split.build.dataset] -= 1
+                if not left[split.build.dataset]:
+                    self._finish(split.build.dataset)
 
     def _finish(self, name: str) -> None:
         splits = self._of(name)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from loaders import classes, imagenet2012_subset
-from loaders._source import SIDECAR, write_sidecar
+from loaders._source import write_sidecar
 from publish._drawing import U8, draw
 
 Member = tuple[str, bytes]  # a name that ends in "/" is a folder

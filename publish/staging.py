@@ -93,7 +93,7 @@ def place(new: Path, links: Mapping[str, Path], texts: Mapping[str, bytes]) -> N
         (new / path).write_bytes(content)
     for file in new.rglob("*"):
         if file.is_file():
-            _flush(file)
+            flush(file)
 
 
 def _link(origin: Path, path: Path) -> None:
@@ -103,7 +103,8 @@ def _link(origin: Path, path: Path) -> None:
         shutil.copy2(origin, path)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until the bytes of a file are on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
