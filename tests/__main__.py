@@ -1,4 +1,4 @@
-"""`python -m tests`: linter, formatting, types, then the tests; leaves with the first failure. Arguments go to pytest."""
+"""`python -m tests`: linter, formatting, types, then the tests, until one fails. Arguments go to pytest."""
 
 import subprocess
 import sys

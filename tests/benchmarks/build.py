@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.build [SOURCE] --sizes 8 16 32 64 --repeat 5 --tfds PYTHON
 
-SOURCE is a folder of upstream's zips, of any size; without one, archives of --images drawn images are made. Each command
-is run whole, in a fresh folder, in turn with the others. What an image costs is the marginal time: the run on SOURCE minus
-the run on 2,000 images; the fixed part stands beside it. TFDS wants an environment of its own: the extra `bench`, or any
-other whose python is given with --tfds.
+SOURCE is a folder of upstream's zips, of any size; without one, archives of --images drawn images are made. Each
+command is run whole, in a fresh folder, in turn with the others. What an image costs is the marginal time: the run on
+SOURCE minus the run on 2,000 images; the fixed part stands beside it. TFDS wants an environment of its own: the extra
+`bench`, or any other whose python is given with --tfds.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def compare(size: int, source: Path, work: Path, options: argparse.Namespace) ->
     cost = {p.name: (wall[p.name] - wall[f"{p.name} small"]) / (rows - few) * 1e6 for p in every}
     cost["floor"] = statistics.median(json.loads(m.output)["seconds"] for m in found["floor"]) / rows * 1e6
     sizes = {p.name: size_of(work / p.name, "*.tfrecord*" if p.name == "TFDS" else "*.parquet") for p in every}
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for name, each in cost.items():
         peak = max((m.peak for m in found[name]), default=0) if name != "floor" else 0
         fixed = f"{wall[f'{name} small']:.2f}" if name != "floor" else "-"

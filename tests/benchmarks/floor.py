@@ -104,7 +104,7 @@ def _cut(stream: Iterator[bytes], spans: Sequence[tuple[int, int]]) -> Iterator[
 def inflate(task: Task, size: int) -> Done:
     """Inflate every array of one npz member, and the member itself where the outer zip deflates too."""
     clock, given = Clock(), 0
-    with zipfile.ZipFile(task.path) as outer, open(task.path, "rb") as raw:
+    with zipfile.ZipFile(task.path) as outer, Path(task.path).open("rb") as raw:
         info = outer.getinfo(task.member)
         with outer.open(info) as opened, zipfile.ZipFile(opened) as inner:
             arrays = inner.infolist()
@@ -124,7 +124,7 @@ def inflate(task: Task, size: int) -> Done:
 def digest(task: Task, size: int) -> Done:
     """SHA-256 of a file."""
     clock, hasher, given = Clock(), hashlib.sha256(), 0
-    with open(task.path, "rb") as file:
+    with Path(task.path).open("rb") as file:
         for piece in pieces(file, 0, Path(task.path).stat().st_size):
             clock(hasher.update, piece)
             given += len(piece)
