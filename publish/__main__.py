@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -19,11 +19,13 @@ from publish.progress import megabytes, table
 if TYPE_CHECKING:  # what builds is imported when something is built: --help and --list answer at once
     from publish.build import Built
     from publish.plan import Plan
+    from publish.push import Hub
 
 _EXAMPLES = """examples:
   python -m publish --config all --sample                    a small drawn sample of everything, into hub/
   python -m publish --config imagenet_resized --source DIR   the real thing, from upstream's archives in DIR
   python -m publish --config imagenet_v2/topimages --dry-run what would be built, and what is missing
+  python -m publish --config all --source DIR --push-to ORG  the same onto the Hub, one commit a repository
 """
 
 
@@ -44,7 +46,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--allow-partial", action="store_true", help="accept other rows, sizes and digests than the published ones")
     add("--verify", choices=("normal", "full"), default="normal", help="full: hash even the 148 GB ILSVRC archive")
     add("--dry-run", action="store_true", help="say what would be built and what is missing, and leave")
+    _add_hub(
+        parser.add_argument_group(
+            "publishing to the Hub, with your own login (`hf auth login` or HF_TOKEN)"
+        ).add_argument
+    )
     return parser
+
+
+def _add_hub(add: Callable[..., object]) -> None:
+    add("--push-to", metavar="ORG", help="publish as ORG/DATASET: private and gated, one commit each")
+    add("--revision", default="main", metavar="BRANCH", help="branch to commit to (default: main)")
+    add("--create-pr", action="store_true", help="propose the commit as a pull request")
+    add("--tag", help="tag the commit")
+    add("--public", action="store_true", help="open the repository once the checks have passed; ImageNet's stay gated")
+    add("--remove-local", action="store_true", help="remove each shard from this disk when it was sent")
+    add("--overwrite-card", action="store_true", help="give up people's edits to computed parts of the card")
+    add("--allow-sample", action="store_true", help="let --sample be pushed, as ORG/DATASET_sample")
 
 
 def _positive(text: str) -> int:
@@ -100,18 +118,60 @@ def _publish(options: argparse.Namespace) -> int:
     from publish import build, plan
 
     wanted = loaders.select(options.config)
+    _check_use(options)
     started = time.perf_counter()
     with ExitStack() as stack:
+        hub = _hub(options, wanted) if not options.dry_run else None
         source = _source(options, stack)
         if options.dry_run and (missing := plan.absent(wanted, source)):
             return _tell_missing(wanted, missing)
         made = plan.make(wanted, source, options.allow_partial)
         if options.dry_run:
             return _tell_plan(made)
-        full = options.verify == "full"
-        built = build.run(made, build.Options(options.out, options.workers, options.allow_partial, full))
-    _summary(built, time.perf_counter() - started, options.out)
+        settings = build.Options(options.out, options.workers, options.allow_partial, options.verify == "full")
+        built = build.run(made, settings, hub)
+    _summary(built, time.perf_counter() - started, options.push_to or f"{options.out}/")
+    if hub:
+        _tell_outcomes(hub)
     return 0
+
+
+def _check_use(options: argparse.Namespace) -> None:
+    if options.sample and options.source:
+        raise Problem("--sample draws its own archives: leave --source out, or leave --sample out.")
+    if options.sample and options.push_to and not options.allow_sample:
+        raise Problem(
+            "--sample is not the dataset: push it with --allow-sample, and its name and card will say sample."
+        )
+    if options.create_pr and options.revision != "main":
+        raise Problem("--create-pr proposes a change to main: leave --revision out.")
+
+
+def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub | None":
+    """Return the Hub as a destination, write access proven, when it is asked for."""
+    if not options.push_to:
+        return None
+    from publish.push import Hub, Settings
+
+    settings = Settings(
+        organisation=options.push_to,
+        revision=options.revision,
+        create_pr=options.create_pr,
+        tag=options.tag,
+        public=options.public,
+        overwrite_card=options.overwrite_card,
+        remove_local=options.remove_local,
+        suffix="_sample" if options.sample else "",
+    )
+    hub = Hub(settings, options.out)
+    hub.prepare(list(wanted))
+    return hub
+
+
+def _tell_outcomes(hub: "Hub") -> None:
+    for dataset, outcome in hub.outcomes.items():
+        state = f"commit {outcome.commit[:8]}" if outcome.is_new else "nothing to change"
+        print(f"{dataset}: {state}, verified: {outcome.url}")
 
 
 def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
@@ -122,8 +182,6 @@ def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
         if options.source and not folder.is_dir():
             raise Problem(f"{folder}: expected a folder of upstream's archives (--source), found none.")
         return Path(folder)
-    if options.source:
-        raise Problem("--sample draws its own archives: leave --source out, or leave --sample out.")
     from publish import sample
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imagenet-variants-")))
@@ -160,7 +218,7 @@ def _tell_plan(made: "Plan") -> int:
     return 0
 
 
-def _summary(built: Sequence["Built"], seconds: float, out: Path) -> None:
+def _summary(built: Sequence["Built"], seconds: float, where: str) -> None:
     rows = []
     for done in built:
         shards = done.entry.shards
@@ -170,7 +228,7 @@ def _summary(built: Sequence["Built"], seconds: float, out: Path) -> None:
         rows += [(done.build.dataset, config, *cells) for config in done.build.configs]
     print(table(("dataset", "config", "split", "rows", "shards", "bytes", "work"), rows))
     images, size = sum(b.entry.rows for b in built), sum(s.bytes for b in built for s in b.entry.shards)
-    print(f"\n{images:,} images, {megabytes(size)} in {out}/, {seconds:.1f} s ({images / seconds:,.0f} images/s)")
+    print(f"\n{images:,} images, {megabytes(size)} in {where}, {seconds:.1f} s ({images / seconds:,.0f} images/s)")
 
 
 if __name__ == "__main__":

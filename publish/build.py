@@ -11,24 +11,23 @@ from pathlib import Path
 
 import filelock
 
-from loaders import Problem
-from loaders._source import remember_sha256, remembered_sha256, sha256_of
-from publish import manifest as manifests
+from loaders import Job, Problem
 from publish import repository, runner, staging
+from publish.destination import Destination, Folder
 from publish.digests import Digests
-from publish.manifest import Manifest, ShardEntry, SplitEntry
+from publish.manifest import Manifest, SplitEntry
 from publish.plan import Plan, SplitBuild
 from publish.progress import Progress, megabytes
 from publish.repository import Ready
 from publish.runner import Task
-from publish.shard import Receipt
+from publish.staging import Done
 
 _ROOM = 1.1  # of the estimated size: a full disk is noticed before the work, not after it
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to build: where to, on how many processes, and whether archives may differ from the published ones."""
+    """How to build: `out` for shards in the making, `workers` processes; `partial` admits archives of other content."""
 
     out: Path
     workers: int
@@ -46,29 +45,33 @@ class Built:
 
 
 class _Split:
-    """A split on its way: where its shards are to be had, and the receipts of those that were built."""
+    """A split on its way: the entry of an earlier build of it, and what came of the tasks for the rest."""
 
-    def __init__(self, build: SplitBuild, options: Options, old: SplitEntry | None) -> None:
-        self.build, self.old = build, old
-        self.final = options.out / build.dataset
-        self.key = build.local_key()
-        self.stage = options.out / staging.FOLDER / build.dataset / self.key
-        self.receipts: dict[str, Receipt] = {}
-        self.kept = {shard.path for shard in old.shards if is_whole(self.final, shard)} if old else set[str]()
+    def __init__(self, build: SplitBuild, stage: Path, destination: Destination, old: SplitEntry | None) -> None:
+        self.build, self.key, self.old = build, build.local_key(), old
+        self._stage, self._destination = stage / self.key, destination
+        known = {shard.path: shard.sha256 for shard in old.shards} if old else {}
+        self._kept = {path for path, sha256 in known.items() if destination.has(build.dataset, path, sha256)}
+        self._done: dict[str, Done] = {}
         self.seconds = 0.0
 
     def tasks(self) -> list[Task]:
-        """Return what is left to build, after taking up what an earlier run finished."""
+        """Return what is left to do."""
         jobs = zip(self.build.paths, self.build.plan.jobs, strict=True)
-        wanted = [(path, job) for path, job in jobs if path not in self.kept and path not in self.receipts]
-        found = {path: staging.finished(self._staged(path)) for path, _ in wanted}
-        self.receipts |= {path: receipt for path, receipt in found.items() if receipt}
-        return [Task(job, self._staged(path)) for path, job in wanted if path not in self.receipts]
+        return [self._task(path, job) for path, job in jobs if path not in self._kept and path not in self._done]
 
-    def take(self, task: Task, receipt: Receipt) -> None:
-        """Keep the receipt of a task that is done."""
-        self.receipts[f"{self.build.folder}/{task.path.name}"] = receipt
-        self.seconds += receipt.seconds
+    def _task(self, path: str, job: Job) -> Task:
+        dataset = self.build.dataset
+        known = next((shard.sha256 for shard in self.old.shards if shard.path == path), "") if self.old else ""
+        if known and (copy := self._destination.copy(dataset, path, known)):
+            return Task(f"{dataset}/{path}", self._destination.send(dataset, path, copy))
+        work = self._destination.work(dataset, path, job, self.staged(path))
+        return Task(f"{dataset}/{path}", work, job.continues)
+
+    def take(self, task: Task, done: Done) -> None:
+        """Keep what came of a task."""
+        self._done[task.name.removeprefix(f"{self.build.dataset}/")] = done
+        self.seconds += done.receipt.seconds if done.receipt else 0.0
 
     def must_start_over(self) -> bool:
         """Say whether a shard that was mended came out with other bytes than the manifest has for it.
@@ -77,80 +80,75 @@ class _Split:
         built anew, so that one release made them all.
         """
         known = {shard.path: shard.sha256 for shard in self.old.shards} if self.old else {}
-        if all(known.get(path, receipt.sha256) == receipt.sha256 for path, receipt in self.receipts.items()):
+        built = {path: done.receipt.sha256 for path, done in self._done.items() if done.receipt}
+        if all(known.get(path, sha256) == sha256 for path, sha256 in built.items()):
             return False
-        self.kept, self.old = set(), None
+        self._kept, self.old = set(), None
+        self._done = {path: done for path, done in self._done.items() if done.receipt}
         return True
 
     def ready(self, digests: Digests) -> Ready:
-        """Return its entry in the manifest and where its files are; waits until its archives are verified."""
-        links = {path: self.final / path if path in self.kept else self._staged(path) for path in self.build.paths}
+        """Return its entry in the manifest and its new files; waits until its archives are verified."""
+        files = {path: self.staged(path) for path, done in self._done.items() if done.receipt}
+        uploads = {path: done.upload for path, done in self._done.items() if done.upload}
         if self.old:
-            return Ready(self.build, self.old, links | {path: self.final / path for path in self.old.pictures}, {})
-        found = digests.wait(self.build.plan.archives)
-        return repository.ready(self.build, [self.receipts[path] for path in self.build.paths], found, links)
+            return Ready(self.build, self.old, files, uploads, self._pictures(self.old))
+        receipts = [receipt for path in self.build.paths if (receipt := self._done[path].receipt)]
+        return repository.ready(self.build, receipts, digests.wait(self.build.plan.archives), files, uploads)
 
-    def _staged(self, path: str) -> Path:
-        return self.stage / Path(path).name
+    def staged(self, path: str) -> Path:
+        """Return where a shard lies until it is put in force."""
+        return self._stage / Path(path).name
 
-
-def is_whole(folder: Path, shard: ShardEntry) -> bool:
-    """Say whether a shard in a folder has the bytes of the manifest; what was hashed once is not hashed again."""
-    path = folder / shard.path
-    if not path.is_file() or path.stat().st_size != shard.bytes:
-        return False
-    sha256 = remembered_sha256(path)
-    if sha256 is None:
-        sha256 = sha256_of(path)
-        remember_sha256(path, sha256)
-    return sha256 == shard.sha256
+    def _pictures(self, old: SplitEntry) -> dict[str, bytes]:
+        copies = {path: self._destination.copy(self.build.dataset, path, sha) for path, sha in old.pictures.items()}
+        return {path: copy.read_bytes() for path, copy in copies.items() if copy}
 
 
-def run(plan: Plan, options: Options) -> list[Built]:
-    """Build every split of the plan and put each repository in place as soon as all of it is there.
+def run(plan: Plan, options: Options, destination: Destination | None = None) -> list[Built]:
+    """Build every split of the plan and put each repository in force as soon as all of it is there.
 
     Raises Problem and OSError; a repository is the old one or the new one then.
     """
     progress = Progress(sum(build.plan.rows for build in plan.splits))
     try:
         with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
-            return _Run(plan, options, digests, progress).results()
+            return _Run(plan, options, digests, progress, destination or Folder(options.out)).results()
     finally:
         progress.close()
 
 
 class _Run:
-    def __init__(self, plan: Plan, options: Options, digests: Digests, progress: Progress) -> None:
-        self._options, self._digests, self._progress = options, digests, progress
-        self._old = {name: self._read_old(name) for name in plan.wanted}
-        self._splits = [_Split(build, options, self._reusable(build)) for build in plan.splits]
+    def __init__(
+        self, plan: Plan, options: Options, digests: Digests, progress: Progress, destination: Destination
+    ) -> None:
+        self._options, self._digests, self._progress, self._destination = options, digests, progress, destination
+        self._stages = {name: options.out / staging.FOLDER / name for name in plan.wanted}
+        manifests = {name: destination.manifests(name) for name in plan.wanted}
+        self._splits = [
+            _Split(build, self._stages[build.dataset], destination, self._reusable(build, manifests[build.dataset]))
+            for build in plan.splits
+        ]
         self._built: list[Built] = []
 
     def results(self) -> list[Built]:
-        for name in self._old:
-            staging.clean(self._options.out / staging.FOLDER / name, [split.key for split in self._of(name)])
+        for name, stage in self._stages.items():
+            staging.clean(stage, [split.key for split in self._of(name)])
         todo = {split.key: split.tasks() for split in self._splits}
         self._check_room(todo)
         self._carry_out(todo)
         return self._built
 
-    def _read_old(self, name: str) -> Manifest | None:
-        final = self._options.out / name
-        staging.restore(final)
-        return manifests.read(final)
-
-    def _reusable(self, build: SplitBuild) -> SplitEntry | None:
+    def _reusable(self, build: SplitBuild, manifests: list[Manifest]) -> SplitEntry | None:
         """Return the entry of an earlier build of the very same content, if there is one."""
-        old, split = self._old[build.dataset], build.plan.split.name
-        entries = [old.configs[config][split] for config in old.configs if split in old.configs[config]] if old else []
-        here = [entry for entry in entries if entry.shards[0].path.rpartition("/")[0] == build.folder]
-        if not here or here[0].fingerprint != build.fingerprint(self._digests.wait(build.plan.archives)):
-            return None
-        final = self._options.out / build.dataset
-        whole = all(
-            (final / path).is_file() and sha256_of(final / path) == sha256 for path, sha256 in here[0].pictures.items()
-        )
-        return here[0] if whole else None
+        for entry in [entry for manifest in manifests for entry in manifest.of(build.folder, build.plan.split.name)]:
+            if entry.fingerprint == build.fingerprint(self._digests.wait(build.plan.archives)) and all(
+                self._destination.has(build.dataset, path, sha256)
+                or self._destination.copy(build.dataset, path, sha256)
+                for path, sha256 in entry.pictures.items()
+            ):
+                return entry
+        return None
 
     def _of(self, dataset: str) -> list[_Split]:
         return [split for split in self._splits if split.build.dataset == dataset]
@@ -166,18 +164,19 @@ class _Run:
             )
 
     def _carry_out(self, todo: dict[str, list[Task]]) -> None:
-        """Do the tasks, and put each repository in place with its last one."""
-        owner = {task.path: split for split in self._splits for task in todo[split.key]}
+        """Do the tasks, and put each repository in force with its last one."""
+        owner = {task.name: split for split in self._splits for task in todo[split.key]}
         left = Counter(split.build.dataset for split in owner.values())
-        for name in self._old:
+        for name in self._stages:
             if not left[name]:
                 self._finish(name)
         with ThreadPoolExecutor(1) as flusher:  # bytes go to the disk while the next shards are built
-            for task, receipt in runner.run(list(todo.values()), self._options.workers, staging.build):
-                flusher.submit(staging.flush, task.path)
-                split = owner[task.path]
-                split.take(task, receipt)
-                self._progress.add(receipt.rows, receipt.bytes)
+            for task, done in runner.run(list(todo.values()), self._options.workers):
+                split = owner[task.name]
+                split.take(task, done)
+                if done.receipt:
+                    self._progress.add(done.receipt.rows, done.receipt.bytes)
+                    flusher.submit(staging.flush, split.staged(task.name))
                 self._digests.raise_found()
                 left[split.build.dataset] -= 1
                 if not left[split.build.dataset]:
@@ -185,19 +184,17 @@ class _Run:
 
     def _finish(self, name: str) -> None:
         splits = self._of(name)
-        started_over = [split for split in splits if split.must_start_over()]
-        for split in started_over:
-            for task, receipt in runner.run([split.tasks()], self._options.workers, staging.build):
-                split.take(task, receipt)
+        for split in [split for split in splits if split.must_start_over()]:
+            for task, done in runner.run([split.tasks()], self._options.workers):
+                split.take(task, done)
         ready = [split.ready(self._digests) for split in splits]
-        stage = self._options.out / staging.FOLDER / name
-        repository.put_in_place(self._options.out / name, stage / "new", name, self._old[name], ready)
-        shutil.rmtree(stage, ignore_errors=True)
+        self._destination.finish(name, ready, self._stages[name])
+        shutil.rmtree(self._stages[name], ignore_errors=True)
         for split, is_ready in zip(splits, ready, strict=True):
             self._built.append(Built(split.build, is_ready.entry, split.seconds))
-            self._progress.say(
-                f"{split.build.name}: {is_ready.entry.rows:,} rows in {len(is_ready.entry.shards)} shards"
-            )
+            count = len(is_ready.entry.shards)
+            shards = f"{count} shard{'s' if count > 1 else ''}"
+            self._progress.say(f"{split.build.name}: {is_ready.entry.rows:,} rows in {shards}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import loaders
 from publish.manifest import Manifest, SourceEntry, SplitEntry
 from publish.progress import megabytes
 
-_MARK = re.compile(r"(<!-- begin (?P<name>[\w: ]+) -->\n)(?P<body>.*?)(<!-- end (?P=name) -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- begin (?P<name>[\w: ]+) -->\n)(?P<body>.*?)(<!-- end (?P=name) -->)", re.DOTALL)
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 OWNED_KEYS = ("size_categories", "configs", "dataset_info")
 
@@ -29,7 +29,7 @@ def render(manifest: Manifest, repository: str, files: str) -> str:
     """
     _, head, body = template(manifest.dataset).split("---\n", 2)
     parts = _parts(manifest)
-    body = _MARK.sub(lambda mark: f"{mark[1]}{parts[mark['name']]}{mark[4]}", body)
+    body = MARK.sub(lambda mark: f"{mark[1]}{parts[mark['name']]}{mark[4]}", body)
     text = f"---\n{_yaml(head, manifest)}---\n{body}"
     return text.replace("{{repo}}", repository).replace("{{files}}", files)
 

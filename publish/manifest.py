@@ -59,21 +59,35 @@ class SplitEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A repository: {config: {split: entry}}, the files beside the shards (path -> SHA-256), and who wrote it."""
+    """A repository: {config: {split: entry}}, the files beside the shards (path -> SHA-256), and who wrote it.
+
+    `card` has the digest of each segment of the card as we published it (see `publish.merge`); empty in a folder.
+    """
 
     dataset: str
     configs: Mapping[str, Mapping[str, SplitEntry]]
     files: Mapping[str, str]
     written_with: Mapping[str, str]
+    card: Mapping[str, str] = field(default_factory=dict)
 
     def paths(self) -> set[str]:
         """Return every path that is ours, the manifest's own and the README's left out."""
-        shards = {shard.path for entry in self.entries() for shard in entry.shards}
-        return shards | {path for entry in self.entries() for path in entry.pictures} | set(self.files)
+        return set(self.digests())
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every path that is ours."""
+        shards = {shard.path: shard.sha256 for entry in self.entries() for shard in entry.shards}
+        pictures = {path: sha256 for entry in self.entries() for path, sha256 in entry.pictures.items()}
+        return shards | pictures | dict(self.files)
 
     def entries(self) -> list[SplitEntry]:
         """Return the entries of all splits of all configs."""
         return [entry for splits in self.configs.values() for entry in splits.values()]
+
+    def of(self, folder: str, split: str) -> list[SplitEntry]:
+        """Return the entry of the split whose shards lie in that folder, once for each config that has it."""
+        found = [splits[split] for splits in self.configs.values() if split in splits]
+        return [entry for entry in found if entry.shards[0].path.rpartition("/")[0] == folder]
 
     def dump(self) -> str:
         """Return it as JSON, keys in a fixed order."""
@@ -88,7 +102,8 @@ def load(text: str, where: str) -> Manifest:
             config: {split: _entry(entry) for split, entry in splits.items()}
             for config, splits in content["configs"].items()
         }
-        return Manifest(content["dataset"], configs, dict(content["files"]), dict(content["written_with"]))
+        beside = {key: dict(content[key]) for key in ("files", "written_with", "card")}
+        return Manifest(content["dataset"], configs, **beside)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Problem(
             f"{where}: expected a manifest of this project, but it cannot be read ({type(error).__name__}: {error}). "

@@ -149,6 +149,13 @@ def _of_files(rows: pa.RecordBatch) -> Statistics:
     return found
 
 
+def decode_all(rows: pa.RecordBatch) -> None:
+    """Decode every image of a batch whole, by Pillow; raises Problem for the first that cannot be."""
+    names = rows["file_name"].to_pylist() if "file_name" in rows.schema.names else range(rows.num_rows)
+    for file, name in zip(rows["image"].field("bytes"), names, strict=True):
+        _add_photo(Statistics(mean_sums=_zeros(3, THUMBNAIL, THUMBNAIL)), file.as_buffer(), str(name))
+
+
 def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> None:
     try:
         with Image.open(io.BytesIO(data)) as image:

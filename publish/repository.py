@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import loaders
 from loaders import Archive, Problem, classes
@@ -19,16 +20,25 @@ _LIBRARIES = ("imagenet-variants", "numpy", "pillow", "pyarrow", "zlib-ng")
 
 @dataclass(frozen=True)
 class Ready:
-    """A split that can be put in place: its entry, where its files lie now, and the small files to write."""
+    """A split that can be put in force: its entry, and what is new of it.
+
+    By path in the repository: `files` on this machine, `uploads` that were made, `texts` still to be written. What its
+    entry lists besides is there already.
+    """
 
     build: SplitBuild
     entry: SplitEntry
-    links: Mapping[str, Path]
+    files: Mapping[str, Path]
+    uploads: Mapping[str, Any]
     texts: Mapping[str, bytes]
 
 
 def ready(
-    build: SplitBuild, receipts: Sequence[Receipt], digests: Mapping[Path, str | None], links: Mapping[str, Path]
+    build: SplitBuild,
+    receipts: Sequence[Receipt],
+    digests: Mapping[Path, str | None],
+    files: Mapping[str, Path],
+    uploads: Mapping[str, Any],
 ) -> Ready:
     """Return the entry of a freshly built split, from its receipts alone, and its pictures."""
     found = measure.merged(receipt.statistics for receipt in receipts)
@@ -45,7 +55,7 @@ def ready(
         skipped=dict(sorted(build.plan.skipped.items())),
         pictures={path: _sha256(content) for path, content in pictures.items()},
     )
-    return Ready(build, entry, links, pictures)
+    return Ready(build, entry, files, uploads, pictures)
 
 
 def _shard(path: str, receipt: Receipt) -> ShardEntry:
@@ -72,11 +82,9 @@ def put_in_place(final: Path, new: Path, dataset: str, old: Manifest | None, spl
 
     Configs of the old manifest that are not built now stay as they are, and so do files that no manifest lists.
     """
-    texts = {path: content for split in splits for path, content in split.texts.items()}
-    if loaders.load(dataset).DATASET.label_order:
-        texts["classes.tsv"] = classes.TABLE.read_bytes()
-    now = _merged(dataset, old, splits, texts)
-    links = {path: origin for split in splits for path, origin in split.links.items()}
+    texts = small_files(dataset, splits)
+    now = merged(dataset, old, splits, texts)
+    links = {path: origin for split in splits for path, origin in split.files.items()}
     links |= _kept(final, old, now, set(links) | set(texts))
     texts[manifest.NAME] = now.dump().encode()
     texts["README.md"] = card.render(now, repository=str(final), files=str(final)).encode()
@@ -89,7 +97,15 @@ def put_in_place(final: Path, new: Path, dataset: str, old: Manifest | None, spl
     return True
 
 
-def _merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: Mapping[str, bytes]) -> Manifest:
+def small_files(dataset: str, splits: Sequence[Ready]) -> dict[str, bytes]:
+    """Return what is written beside the shards, manifest and card left out: pictures and the class table."""
+    texts = {path: content for split in splits for path, content in split.texts.items()}
+    labelled = loaders.load(dataset).DATASET.label_order is not None
+    return texts | ({"classes.tsv": classes.TABLE.read_bytes()} if labelled else {})
+
+
+def merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: Mapping[str, bytes]) -> Manifest:
+    """Return the manifest of the splits that are ready and of the old one's other configs."""
     configs = {config: dict(entries) for config, entries in old.configs.items()} if old else {}
     for config in {config for split in splits for config in split.build.configs}:
         configs[config] = {s.build.plan.split.name: s.entry for s in splits if config in s.build.configs}
@@ -98,7 +114,7 @@ def _merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: 
     files = {"classes.tsv": _sha256(texts["classes.tsv"])} if "classes.tsv" in texts else {}
     now = Manifest(dataset, ordered, files, {name: metadata.version(name) for name in _LIBRARIES})
     # The releases of libraries are told of what was built with them: of the same content, the old ones stay true.
-    return old if old and replace(now, written_with=old.written_with) == old else now
+    return old if old and replace(now, written_with=old.written_with, card=old.card) == old else now
 
 
 def _kept(final: Path, old: Manifest | None, now: Manifest, here: set[str]) -> dict[str, Path]:

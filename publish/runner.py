@@ -15,10 +15,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from loaders import Job, Problem
-from publish.shard import Receipt
+from loaders import Problem
+from publish.staging import Done
 
 # glibc gives large blocks back to the system and asks for them again with every batch; each time, the first touch of a
 # page costs more than filtering what is put there. These two (bytes) make it keep them. Other C libraries ignore both.
@@ -27,58 +26,54 @@ _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(4 << 30), "MALLOC_MMAP_THRESHOLD_"
 
 @dataclass(frozen=True)
 class Task:
-    """A job and the file to write it to."""
+    """Something to do in a worker, and how a person calls it. `continues`: best done where the task before it was."""
 
-    job: Job
-    path: Path
-
-    def __str__(self) -> str:
-        return f"{self.job.dataset}/{self.job.config} {self.path.name}"
+    name: str
+    work: Callable[[], Done]
+    continues: bool = False
 
 
-Result = tuple[Task, Receipt]
-Write = Callable[[Job, Path], Receipt]
 Run = deque[Task]
 
 
-def run(runs: Sequence[Sequence[Task]], workers: int, write: Write) -> Iterator[Result]:
-    """Yield (task, receipt) as tasks finish, in any order.
+def run(runs: Sequence[Sequence[Task]], workers: int) -> Iterator[tuple[Task, Done]]:
+    """Yield each task with what came of it as they finish, in any order.
 
     Raises what a task raised, or Problem when a worker process died; the other workers are stopped then, and also when
     the caller leaves the iterator.
     """
     waiting = [deque(tasks) for tasks in runs if tasks]
-    if workers == 1 or sum(map(len, waiting)) == 1:
-        for tasks in waiting:
-            yield from ((task, write(task.job, task.path)) for task in tasks)
-        return
-    with _pool(min(workers, sum(map(len, waiting)))) as executors:
-        yield from _Schedule(waiting, executors, write).results()
+    count = sum(map(len, waiting))
+    if workers == 1 or count == 1:
+        yield from ((task, task.work()) for tasks in waiting for task in tasks)
+    elif count:
+        with _pool(min(workers, count)) as executors:
+            yield from _Schedule(waiting, executors).results()
 
 
 class _Schedule:
-    def __init__(self, waiting: list[Run], executors: list[ProcessPoolExecutor], write: Write):
-        self._waiting, self._write = waiting, write
+    def __init__(self, waiting: list[Run], executors: list[ProcessPoolExecutor]) -> None:
+        self._waiting = waiting
         self._runs: dict[ProcessPoolExecutor, Run] = {executor: deque() for executor in executors}
-        self._running: dict[Future[Receipt], tuple[ProcessPoolExecutor, Task]] = {}
+        self._running: dict[Future[Done], tuple[ProcessPoolExecutor, Task]] = {}
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Iterator[tuple[Task, Done]]:
         for executor in self._runs:
             self._submit(executor)
         while self._running:
             done, _ = concurrent.futures.wait(self._running, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
                 executor, task = self._running.pop(future)
-                receipt = _result(future, task)
+                done_task = _result(future, task)
                 self._submit(executor)
-                yield task, receipt
+                yield task, done_task
 
     def _submit(self, executor: ProcessPoolExecutor) -> None:
         if not self._runs[executor]:
             self._runs[executor] = self._next_run()
         if self._runs[executor]:
             task = self._runs[executor].popleft()
-            self._running[executor.submit(self._write, task.job, task.path)] = (executor, task)
+            self._running[executor.submit(task.work)] = (executor, task)
 
     def _next_run(self) -> Run:
         if self._waiting:
@@ -90,7 +85,7 @@ class _Schedule:
 def cut(tasks: Run) -> Run:
     """Take the later half off a run; where a stream starts near the middle, that is where it is cut."""
     middle = len(tasks) // 2
-    starts = [i for i, task in enumerate(tasks) if not task.job.continues and abs(i - middle) <= len(tasks) // 4]
+    starts = [i for i, task in enumerate(tasks) if not task.continues and abs(i - middle) <= len(tasks) // 4]
     at = min(starts, key=lambda i: abs(i - middle), default=middle)
     later = deque(list(tasks)[at:])
     for _ in later:
@@ -98,12 +93,12 @@ def cut(tasks: Run) -> Run:
     return later
 
 
-def _result(future: Future[Receipt], task: Task) -> Receipt:
+def _result(future: Future[Done], task: Task) -> Done:
     try:
         return future.result()
     except BrokenProcessPool as error:
         raise Problem(
-            f"{task}: the worker process died while it wrote this shard. Was it stopped, or out of memory? "
+            f"{task.name}: the worker process died while it wrote this shard. Was it stopped, or out of memory? "
             "Finished shards are kept: run the same command again, with fewer --workers if memory ran out."
         ) from error
 

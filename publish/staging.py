@@ -11,7 +11,9 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +27,21 @@ FOLDER = ".partial"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
-def build(job: Job, path: Path) -> Receipt:
-    """Write the shard of a job to `path`, its receipt first: what has its name here is whole. Runs in a worker."""
+@dataclass(frozen=True)
+class Done:
+    """What came of a task: the receipt of a shard that was built, and the upload of one that was sent."""
+
+    receipt: Receipt | None = None
+    upload: Any = None
+
+
+def build(job: Job, path: Path) -> Done:
+    """Write the shard of a job to `path`, or take the one that an earlier run finished there. Runs in a worker."""
+    return Done(finished(path) or _write(job, path))
+
+
+def _write(job: Job, path: Path) -> Receipt:
+    """Write the receipt first: a shard that has its name here is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

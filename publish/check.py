@@ -1,0 +1,61 @@
+"""`python -m publish.check DIR_OR_ORG/NAME [--data]`: hold a repository against its manifest."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from loaders import Problem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what is wrong and return 1, or what was found right and return 0."""
+    parser = argparse.ArgumentParser(prog="python -m publish.check", description=__doc__)
+    parser.add_argument("repository", help="a folder such as hub/imagenet_resized, or ORG/NAME on the Hub")
+    parser.add_argument("--data", action="store_true", help="decode every image as well")
+    parser.add_argument("--revision", default="main", help="branch, tag or commit on the Hub (default: main)")
+    options = parser.parse_args(arguments)
+    try:
+        return _check(options)
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {options.repository}: {error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    from publish import verify
+    from publish.hub import Repository
+
+    contents: verify.Contents
+    commit, folder = None, Path(options.repository)
+    if folder.is_dir():
+        contents = verify.FolderContents(folder)
+    else:
+        place = Repository(options.repository)
+        if options.repository.count("/") != 1 or place.settings() is None:
+            raise Problem(f"{options.repository}: expected a folder, or ORG/NAME on the Hub; it is neither.")
+        if (head := place.head(options.revision)) is None:
+            raise Problem(f"{options.repository}: has no revision {options.revision}.")
+        commit = head.commit
+        contents = verify.HubContents(place, commit)
+    manifest = verify.read_manifest(contents)
+    faults = verify.files(contents, manifest) + verify.footers(contents, manifest)
+    faults = faults or verify.resolves(options.repository, manifest, commit)
+    if options.data and not faults:
+        faults = list(verify.data(contents, manifest))
+    for fault in faults:
+        print(f"wrong: {fault}")
+    rows = sum(shard.rows for shard in verify.shards(manifest))
+    checked = "files, digests, rows, columns, card" + (", every image" if options.data else "")
+    print(f"{contents.name}: {len(manifest.paths())} files, {rows:,} rows; checked {checked}: {_verdict(len(faults))}")
+    return 1 if faults else 0
+
+
+def _verdict(count: int) -> str:
+    return f"{count} fault{'s' if count > 1 else ''}" if count else "all right"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""One commit for a repository: what is missing at its head, computed anew before every try."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+from loaders import Problem
+from publish import card, hub, manifest, merge, repository
+from publish.hub import Head, RemoteFile, Repository
+from publish.manifest import Manifest
+from publish.repository import Ready
+
+MOST_FILES = 400  # ours are near 150; above this, something is wrong with the plan
+_COMMIT_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a push ended: the commit that is in force, whether it is new, and where it can be seen."""
+
+    commit: str
+    is_new: bool
+    url: str
+
+
+def read_manifest(place: Repository, head: Head | None) -> Manifest | None:
+    """Return the manifest at the head, or None when there is none."""
+    content = place.read(manifest.NAME, head) if head else None
+    return manifest.load(content.decode(errors="replace"), f"{place.name}/{manifest.NAME}") if content else None
+
+
+class Commit:
+    """One commit, tried until the branch is as it should be: what is missing is computed from its head each time.
+
+    So a commit that landed although its answer was lost, or that another publisher made, is found there and not made
+    again.
+    """
+
+    def __init__(
+        self, place: Repository, dataset: str, splits: Sequence[Ready], create_pr: bool = False, overwrite: bool = False
+    ) -> None:
+        self._place, self._dataset, self._splits = place, dataset, splits
+        self._create_pr, self._overwrite = create_pr, overwrite
+        self._uploads = {path: upload for split in splits for path, upload in split.uploads.items()}
+
+    def run(self) -> Outcome:
+        """Return once the branch holds what was sent; raises Problem when it cannot be brought to."""
+        sent = False
+        for wait in (*hub.WAITS, *hub.WAITS[-1:] * (_COMMIT_TRIES - len(hub.WAITS)), None):
+            head = self._place.head()
+            operations = self._operations(head)
+            if not operations and head:
+                return Outcome(head.commit, sent, self._url(head.commit))
+            try:
+                return self._send(operations, head)
+            except Exception as error:
+                sent = True
+                self._bear(error, wait)
+        raise AssertionError("unreachable")
+
+    def _send(self, operations: list[Any], head: Head | None) -> Outcome:
+        info = self._place.api.create_commit(
+            self._place.name,
+            operations,
+            commit_message=f"Publish {', '.join(sorted({c for s in self._splits for c in s.build.configs}))}",
+            repo_type="dataset",
+            revision=self._place.revision,
+            parent_commit=head.commit if head else None,
+            create_pr=self._create_pr or None,
+        )
+        return Outcome(info.oid, True, info.pr_url or self._url(info.oid))
+
+    def _bear(self, error: Exception, wait: float | None) -> None:
+        what, status = f"{self._place.name}: committing", hub.status_of(error)
+        if wait is None or not (status in (409, 412) or hub.is_passing(error)):
+            raise hub.as_problem(error, what) from error
+        if status != 412:  # the branch moved on: it can be tried again on the new head at once
+            hub.pause(error, what, wait)
+
+    def _url(self, commit: str) -> str:
+        return f"{self._place.api.endpoint}/datasets/{self._place.name}/tree/{commit}"
+
+    def _operations(self, head: Head | None) -> list[Any]:
+        files = head.files if head else {}
+        old = read_manifest(self._place, head)
+        texts = repository.small_files(self._dataset, self._splits)
+        now = repository.merged(self._dataset, old, self._splits, texts)
+        ours = card.render(now, repository=self._place.name, files=f"hf://datasets/{self._place.name}")
+        theirs = self._place.read("README.md", head) if head else None
+        readme = self._merged(ours, theirs, old)
+        now = replace(now, card=merge.digests(ours, "the new card"))
+        texts |= {manifest.NAME: now.dump().encode(), "README.md": readme.encode()}
+        _check_plan(self._place.name, now, old, files, set(self._uploads) | set(texts))
+        gone = sorted(((old.paths() if old else set()) - now.paths()) & set(files))
+        adds = [_fresh(upload) for path, upload in self._uploads.items() if _sha256(files.get(path)) != _sha_of(upload)]
+        adds += [
+            CommitOperationAdd(path, content)
+            for path, content in texts.items()
+            if path not in files or files[path].blob_id != git_id(content)
+        ]
+        return [*adds, *(CommitOperationDelete(path) for path in gone)]
+
+    def _merged(self, ours: str, theirs: bytes | None, old: Manifest | None) -> str:
+        if theirs is None:
+            return ours
+        if self._overwrite and old is None:
+            return ours
+        published = old.card if old else {}
+        return merge.merge(ours, theirs.decode(), published, f"{self._place.name}/README.md", self._overwrite)
+
+
+def _fresh(upload: CommitOperationAdd) -> CommitOperationAdd:
+    # The client remembers the file that was at the path when it was sent, and leaves an unchanged one out of a commit.
+    # That memory may be of an older head than the one the commit is made on.
+    upload._remote_oid = None
+    return upload
+
+
+def _sha256(file: RemoteFile | None) -> str | None:
+    return file.sha256 if file else None
+
+
+def _sha_of(upload: CommitOperationAdd) -> str:
+    return upload.upload_info.sha256.hex()
+
+
+def git_id(content: bytes) -> str:
+    """Return the id git gives a file of that content."""
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
+
+
+def _check_plan(name: str, now: Manifest, old: Manifest | None, files: Mapping[str, RemoteFile], new: set[str]) -> None:
+    """Raise Problem for what would break the repository or touch a person's file."""
+    module = f"{name.rpartition('/')[2]}.py"
+    if module in files:
+        raise Problem(f"{name}: holds {module}, and `datasets` refuses to load a repository with it. Delete it first.")
+    if len(now.paths()) > MOST_FILES:
+        raise Problem(f"{name}: {len(now.paths())} files are more than a viewer takes well; at most {MOST_FILES}.")
+    ours = old.paths() if old else set[str]()
+    for path, sha256 in now.digests().items():
+        if path in new and path in files and path not in ours and files[path].sha256 != sha256:
+            raise Problem(f"{name}: holds another file at {path}, which this project did not put there. Move it away.")
+        if path not in new and (path not in files or files[path].sha256 not in (None, sha256)):
+            config = path.partition("/")[0]
+            raise Problem(f"{name}: {path} is missing or damaged there: add --config {now.dataset}/{config}.")

@@ -1,0 +1,186 @@
+"""A dataset repository on the Hub as the publisher sees it: its head, its settings, and patience with the network.
+
+Every call goes through `huggingface_hub`, with the user's own login and endpoint. What the client does not retry, or
+gives up on, is tried again here to a stated end; what a person has to mend is said in one line.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import RepoFile
+
+from loaders import Problem
+
+T = TypeVar("T")
+WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the client's own have come to nothing
+_PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
+_TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file at a revision: bytes, SHA-256 if it is stored as a large file, and the id git gives its content."""
+
+    size: int
+    sha256: str | None
+    blob_id: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """A branch at one moment: its commit and its files by path."""
+
+    commit: str
+    files: dict[str, RemoteFile]
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """Return the HTTP status behind an error of the client, or None when no answer came."""
+    while error is not None:
+        if isinstance(error, HfHubHTTPError) and error.response is not None:
+            return int(error.response.status_code)
+        error = error.__cause__
+    return None
+
+
+def is_passing(error: BaseException) -> bool:
+    """Say whether the same request may succeed later: the server was busy or broken, or the connection was."""
+    if isinstance(error, OfflineModeIsEnabled):
+        return False
+    status = status_of(error)
+    if status is not None:
+        return status in _PASSING
+    return isinstance(error, ConnectionError | TimeoutError | RuntimeError) or "httpx" in type(error).__module__
+
+
+def patiently(call: Callable[[], T], what: str, waits: tuple[float, ...] = WAITS) -> T:
+    """Return what the call returns, trying again after passing errors; raises Problem when patience ends.
+
+    For calls that may be made twice: a commit has a loop of its own.
+    """
+    for wait in (*waits, None):
+        try:
+            return call()
+        except Exception as error:
+            if wait is None or not is_passing(error):
+                raise as_problem(error, what) from error
+            pause(error, what, wait)
+    raise AssertionError("unreachable")
+
+
+def pause(error: BaseException, what: str, wait: float) -> None:
+    """Say what is waited for, and wait: as long as the server asks, if it does."""
+    wait = max(wait, _asked_wait(error))
+    print(f"{what}: {_reason(error)}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
+    time.sleep(wait)
+
+
+def _asked_wait(error: BaseException) -> float:
+    response = getattr(error, "response", None)
+    asked = response.headers.get("Retry-After", "") if response is not None else ""
+    return float(asked) if asked.isdigit() else 0.0
+
+
+def _reason(error: BaseException) -> str:
+    status = status_of(error)
+    return f"the Hub answered {status}" if status else f"no answer ({type(error).__name__})"
+
+
+def as_problem(error: BaseException, what: str) -> Problem:
+    """Return an error of the client in one line, with its remedy."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, OfflineModeIsEnabled):
+        return Problem(f"{what}: HF_HUB_OFFLINE is set, so nothing can be sent. Unset it and run again.")
+    status = status_of(error)
+    remedies = {
+        401: f"the Hub does not know the token, or none was sent: {_TOKEN_HELP}.",
+        403: "the token may not write there: use one with write access to it, or name another organisation.",
+        404: "there is no such repository, or this login may not see it.",
+    }
+    if status in remedies:
+        return Problem(f"{what}: {remedies[status]}")
+    if is_passing(error):
+        return Problem(f"{what}: {_reason(error)}, and went on so. What was sent is kept: run the same command later.")
+    return Problem(f"{what}: {type(error).__name__}: {error}")
+
+
+class Repository:
+    """A dataset repository at a branch."""
+
+    def __init__(self, name: str, revision: str = "main") -> None:
+        self.name, self.revision = name, revision
+
+    @cached_property
+    def api(self) -> HfApi:
+        """The client, made where it is used: a worker process makes its own."""
+        return HfApi(library_name="imagenet-variants")
+
+    def settings(self) -> tuple[bool, bool] | None:
+        """Return (private, gated), or None when there is no such repository."""
+        try:
+            info = patiently(lambda: self._info(), f"{self.name}: reading its settings")
+        except Problem as problem:
+            if isinstance(problem.__cause__, RepositoryNotFoundError) and status_of(problem.__cause__) != 401:
+                return None
+            raise
+        return bool(info.private), bool(info.gated)
+
+    def _info(self) -> Any:
+        return self.api.repo_info(self.name, repo_type="dataset")
+
+    def head(self, revision: str | None = None) -> Head | None:
+        """Return the branch (or another revision) as it is now, or None when there is none yet."""
+        return patiently(lambda: self._head(revision or self.revision), f"{self.name}: reading the head")
+
+    def _head(self, revision: str) -> Head | None:
+        try:
+            commit = self.api.repo_info(self.name, repo_type="dataset", revision=revision).sha
+            tree = self.api.list_repo_tree(self.name, repo_type="dataset", revision=commit, recursive=True)
+            return Head(str(commit), {entry.path: _remote(entry) for entry in tree if isinstance(entry, RepoFile)})
+        except RevisionNotFoundError:
+            return None
+        except EntryNotFoundError:  # an empty repository has no tree
+            return Head(str(commit), {})
+
+    def read(self, path: str, head: Head) -> bytes | None:
+        """Return the content of a file at the head, or None when it has none of that name."""
+        return self.content(path, head.commit) if path in head.files else None
+
+    def content(self, path: str, commit: str) -> bytes:
+        """Return the bytes of a file at a commit."""
+
+        def read() -> bytes:
+            with self.open(path, commit) as file:
+                return bytes(file.read())
+
+        return patiently(read, f"{self.name}: reading {path}")
+
+    def open(self, path: str, commit: str) -> Any:
+        """Open a file at a commit for reading by ranges."""
+        files = HfFileSystem(endpoint=constants.ENDPOINT, skip_instance_cache=True)
+        return files.open(f"datasets/{self.name}@{commit}/{path}", "rb")
+
+    def upload(self, path: str, file: Path, create_pr: bool = False) -> CommitOperationAdd:
+        """Send a file ahead of its commit, unless the Hub has its bytes; return what the commit needs of it."""
+        operation = CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(file))
+        send = partial(self.api.preupload_lfs_files, self.name, [operation], repo_type="dataset", num_threads=1)
+        patiently(partial(send, revision=self.revision, create_pr=create_pr), f"{self.name}: sending {path}")
+        return operation
+
+
+def _remote(entry: RepoFile) -> RemoteFile:
+    return RemoteFile(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)

@@ -1,0 +1,119 @@
+"""The README on the Hub is people's as well as ours: only what is ours is changed, and not if a person edited it.
+
+A card falls into segments: each YAML key that is computed, each marked part of the text, and all the rest, which is
+prose. The manifest keeps a digest of each segment as it was last published: one that still has it was not edited.
+"""
+
+import difflib
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from loaders import Problem
+from publish.card import MARK, OWNED_KEYS
+
+_FRONT = re.compile(r"\A---\n(.*?)^---\n", re.DOTALL | re.MULTILINE)
+_PROSE = "prose"
+
+
+def segments(text: str, where: str) -> dict[str, str]:
+    """Return the segments of a card by name: "yaml KEY", "part NAME" and "prose"; raises Problem for broken YAML."""
+    front, body = _split(text, where)
+    data = _load(front, where)
+    found = {f"yaml {key}": json.dumps(data.pop(key), sort_keys=True) for key in OWNED_KEYS if key in data}
+    found |= {f"part {mark['name']}": mark["body"] for mark in MARK.finditer(body)}
+    prose = MARK.sub(lambda mark: f"{mark[1]}{mark[4]}", body)
+    return found | {_PROSE: json.dumps(data, sort_keys=True, default=str) + prose}
+
+
+def digests(text: str, where: str) -> dict[str, str]:
+    """Return the digest of each segment of a card."""
+    return {name: _digest(segment) for name, segment in segments(text, where).items()}
+
+
+def _digest(segment: str) -> str:
+    return hashlib.sha256(segment.strip().encode()).hexdigest()[:16]
+
+
+def merge(ours: str, theirs: str, published: Mapping[str, str], where: str, overwrite: bool = False) -> str:
+    """Return the card to publish: `theirs`, the one on the Hub, with what is ours renewed from `ours`.
+
+    `published` has the digests of the segments as we last published them. Prose that nobody edited is renewed, too.
+
+    Raises Problem with a diff when a person edited a segment of ours, unless `overwrite`.
+    """
+    mine, found = segments(ours, "the new card"), segments(theirs, where)
+    edited = [
+        name
+        for name, segment in found.items()
+        if name != _PROSE and _digest(segment) not in (published.get(name), _digest(mine.get(name, "")))
+    ]
+    missing = [name for name in mine if name not in found and name in published]
+    if (edited or missing) and not overwrite:
+        raise _conflict([*edited, *missing], mine, found, where)
+    is_ours = _digest(found[_PROSE]) in (published.get(_PROSE), _digest(mine[_PROSE]))
+    return ours if is_ours else _renewed(ours, theirs, where)
+
+
+def _conflict(names: list[str], mine: Mapping[str, str], found: Mapping[str, str], where: str) -> Problem:
+    diffs = ["\n".join(_diff(name, _lines(found.get(name, "")), _lines(mine.get(name, "")))) for name in names]
+    return Problem(
+        f"{where}: computed parts of the card were edited on the Hub: {', '.join(names)}. Nothing was changed.\n\n"
+        + "\n\n".join(diffs)
+        + "\n\nMove the edit to the prose around it, or give it up with --overwrite-card, and run again."
+    )
+
+
+def _diff(name: str, theirs: list[str], ours: list[str]) -> Iterator[str]:
+    return difflib.unified_diff(theirs, ours, f"on the Hub: {name}", f"ours: {name}", n=1, lineterm="")
+
+
+def _lines(segment: str) -> list[str]:
+    if segment[:1] in "[{" and segment[:1]:
+        return json.dumps(json.loads(segment), indent=1, sort_keys=True).splitlines()
+    return segment.strip().splitlines()
+
+
+def _renewed(ours: str, theirs: str, where: str) -> str:
+    """Return their card with our YAML keys and our marked parts in it."""
+    (my_front, my_body), (front, body) = _split(ours, "the new card"), _split(theirs, where)
+    mine, data = _load(my_front, "the new card"), _load(front, where)
+    for key in OWNED_KEYS:
+        data[key] = mine[key]
+    parts = {mark["name"]: mark["body"] for mark in MARK.finditer(my_body)}
+    body = MARK.sub(lambda mark: f"{mark[1]}{parts.get(mark['name'], mark['body'])}{mark[4]}", body)
+    out = io.StringIO()
+    _yaml().dump(data, out)
+    return f"---\n{out.getvalue()}---\n{body}"
+
+
+def _split(text: str, where: str) -> tuple[str, str]:
+    match = _FRONT.match(text.replace("\r\n", "\n"))
+    if not match:
+        raise Problem(
+            f"{where}: expected a card that starts with YAML between lines of ---; found none. This project did not "
+            "write it: move it away, or replace it with --overwrite-card."
+        )
+    return match[1], text.replace("\r\n", "\n")[match.end() :]
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 4096  # at its default, ruamel folds long keys into what it cannot read back
+    yaml.preserve_quotes = True
+    return yaml
+
+
+def _load(front: str, where: str) -> dict[str, object]:
+    try:
+        data = _yaml().load(front)
+    except YAMLError as error:
+        raise Problem(f"{where}: its YAML cannot be read ({error}). Mend it on the Hub, then run again.") from error
+    if not isinstance(data, dict):
+        raise Problem(f"{where}: expected YAML of keys and values, found {type(data).__name__}.")
+    return data

@@ -1,0 +1,108 @@
+"""The Hub as a destination: a private, gated repository; every shard sent when it is built; then one commit.
+
+A reader sees the old revision or the new one. Whatever goes wrong, the next run computes what is left to do from the
+head of the branch, so that nothing is sent or committed twice.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import loaders
+from loaders import Job, Problem
+from publish import access, manifest, staging, verify
+from publish.commit import Commit, Outcome, read_manifest
+from publish.destination import is_whole
+from publish.hub import Head, Repository
+from publish.manifest import Manifest
+from publish.repository import Ready
+from publish.staging import Done
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked for: whose repositories, on which branch, and what happens beside the commit."""
+
+    organisation: str
+    revision: str = "main"
+    create_pr: bool = False
+    tag: str | None = None
+    public: bool = False
+    overwrite_card: bool = False
+    remove_local: bool = False
+    suffix: str = ""  # "_sample" for a sample, so that the name says it
+
+    def repository(self, dataset: str) -> Repository:
+        """Return the repository of a dataset."""
+        return Repository(f"{self.organisation}/{dataset}{self.suffix}", self.revision)
+
+
+class Hub:
+    """Repositories `ORGANISATION/DATASET` on the Hub, a `publish.destination.Destination`."""
+
+    def __init__(self, settings: Settings, out: Path) -> None:
+        self._settings, self._out = settings, out
+        self._heads: dict[str, Head | None] = {}
+        self._old: dict[str, Manifest | None] = {}
+        self._local: dict[str, Manifest | None] = {}
+        self.outcomes: dict[str, Outcome] = {}
+
+    def prepare(self, datasets: Sequence[str]) -> None:
+        """Prove that we may write, and create the repositories, private and gated, that are not there yet.
+
+        Raises Problem, in one line, before anything is built or sent.
+        """
+        access.check_login(self._settings.organisation)
+        for dataset in datasets:
+            place = self._settings.repository(dataset)
+            access.open_repository(place, loaders.load(dataset).DATASET.gated, self._settings.create_pr)
+            self._heads[dataset] = place.head()
+            self._old[dataset] = read_manifest(place, self._heads[dataset])
+            self._local[dataset] = manifest.read(self._out / dataset)
+
+    def manifests(self, dataset: str) -> list[Manifest]:
+        return [found for found in (self._old[dataset], self._local[dataset]) if found]
+
+    def has(self, dataset: str, path: str, sha256: str) -> bool:
+        head, old = self._heads[dataset], self._old[dataset]
+        if head is None or old is None or path not in head.files or old.digests().get(path) != sha256:
+            return False
+        return head.files[path].sha256 in (None, sha256)
+
+    def copy(self, dataset: str, path: str, sha256: str) -> Path | None:
+        place = self._out / dataset / path
+        return place if is_whole(place, sha256) else None
+
+    def work(self, dataset: str, path: str, job: Job, staged: Path) -> Callable[[], Done]:
+        return partial(_build_and_send, self._settings, dataset, path, job, staged)
+
+    def send(self, dataset: str, path: str, copy: Path) -> Callable[[], Done]:
+        return partial(_send, self._settings, dataset, path, copy)
+
+    def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:
+        """Commit, verify the new revision, tag it, and open the repository if that was asked for."""
+        place = self._settings.repository(dataset)
+        commit = Commit(place, dataset, splits, self._settings.create_pr, self._settings.overwrite_card)
+        self.outcomes[dataset] = outcome = commit.run()
+        check = verify.remote if outcome.is_new else verify.listed
+        if faults := check(place, outcome.commit):
+            raise Problem(
+                f"{place.name}: the revision {outcome.commit[:8]} is not what was sent:\n" + "\n".join(faults)
+            )
+        if self._settings.tag:
+            access.tag(place, self._settings.tag, outcome.commit)
+        if self._settings.public and not self._settings.create_pr:
+            access.make_public(place, loaders.load(dataset).DATASET.gated)
+
+
+def _build_and_send(settings: Settings, dataset: str, path: str, job: Job, staged: Path) -> Done:
+    receipt = staging.build(job, staged).receipt
+    upload = settings.repository(dataset).upload(path, staged, settings.create_pr)
+    if settings.remove_local and upload.path_or_fileobj == b"":  # the client lets go of what it has sent
+        staged.unlink()
+    return Done(receipt, upload)
+
+
+def _send(settings: Settings, dataset: str, path: str, copy: Path) -> Done:
+    return Done(None, settings.repository(dataset).upload(path, copy, settings.create_pr))

@@ -1,0 +1,215 @@
+"""A repository, in a folder or on the Hub, held against its manifest."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+import pyarrow.parquet as pq
+
+import loaders
+from loaders import Problem, classes
+from loaders._arrow import numbers
+from loaders._source import sha256_of
+from publish import card, manifest, measure
+from publish.hub import Repository
+from publish.manifest import Manifest, ShardEntry, SplitEntry
+from publish.merge import segments
+
+
+class Contents(Protocol):
+    """The files of a repository."""
+
+    name: str
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of every file, by path."""
+
+    def sha256(self, path: str) -> str:
+        """Return the digest of a file, from its bytes."""
+
+    def listed_sha256(self, path: str) -> str | None:
+        """Return the digest that the place itself gives for a file, where it does without reading it."""
+
+    def open(self, path: str) -> Any:
+        """Open a file for reading by ranges."""
+
+
+class FolderContents:
+    """A folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name, self._folder = str(folder), folder
+
+    def sizes(self) -> Mapping[str, int]:
+        files = (path for path in self._folder.rglob("*") if path.is_file())
+        return {path.relative_to(self._folder).as_posix(): path.stat().st_size for path in files}
+
+    def sha256(self, path: str) -> str:
+        return sha256_of(self._folder / path)
+
+    def listed_sha256(self, path: str) -> str | None:
+        return None
+
+    def open(self, path: str) -> IO[bytes]:
+        return (self._folder / path).open("rb")
+
+
+class HubContents:
+    """A repository on the Hub at one commit."""
+
+    def __init__(self, place: Repository, commit: str) -> None:
+        self.name, self._place, self._commit = place.name, place, commit
+        head = place.head(commit)
+        self._files = head.files if head else {}
+
+    def sizes(self) -> Mapping[str, int]:
+        return {path: file.size for path, file in self._files.items()}
+
+    def sha256(self, path: str) -> str:
+        return hashlib.sha256(self._place.content(path, self._commit)).hexdigest()
+
+    def listed_sha256(self, path: str) -> str | None:
+        return self._files[path].sha256
+
+    def open(self, path: str) -> Any:
+        return self._place.open(path, self._commit)
+
+
+def remote(place: Repository, commit: str) -> list[str]:
+    """Return what is wrong with a new revision on the Hub.
+
+    Its digests are compared with the manifest's, the first and last shard of every split are read back, rows are counted
+    by the footers, and each config is resolved as a reader would.
+    """
+    contents = HubContents(place, commit)
+    found = read_manifest(contents)
+    faults = files(contents, found, every=False) + footers(contents, found)
+    return faults or resolves(place.name, found, commit)
+
+
+def listed(place: Repository, commit: str) -> list[str]:
+    """Return files of a revision that are missing or other than the manifest's, by what the Hub says of them alone."""
+    contents = HubContents(place, commit)
+    sizes, digests = contents.sizes(), read_manifest(contents).digests()
+    missing = [f"{path}: is in the manifest, but not there" for path in digests if path not in sizes]
+    there = {path: contents.listed_sha256(path) for path in digests if path in sizes}
+    return missing + [
+        f"{path}: has another digest" for path, found in there.items() if found not in (None, digests[path])
+    ]
+
+
+def read_manifest(contents: Contents) -> Manifest:
+    """Return the manifest of a repository; raises Problem when it has none."""
+    if manifest.NAME not in contents.sizes():
+        raise Problem(f"{contents.name}: expected a {manifest.NAME}, found none: this project did not make it.")
+    with contents.open(manifest.NAME) as file:
+        return manifest.load(file.read().decode(errors="replace"), f"{contents.name}/{manifest.NAME}")
+
+
+def files(contents: Contents, expected: Manifest, every: bool = True) -> list[str]:
+    """Return files that are missing, damaged, or read as data without being ours.
+
+    With `every` unset, shards whose digest the place itself gives are believed, but for each split's first and last.
+    """
+    sizes, faults = contents.sizes(), []
+    ends = {shard.path for entry in expected.entries() for shard in (entry.shards[0], entry.shards[-1])}
+    for path, sha256 in expected.digests().items():
+        if path not in sizes:
+            faults.append(f"{path}: is in the manifest, but not there")
+            continue
+        listed = contents.listed_sha256(path)
+        found = contents.sha256(path) if every or listed is None or path in ends else listed
+        if sha256 not in (found, listed if listed is None else found):
+            faults.append(f"{path}: expected SHA-256 {sha256}, found {found}")
+    return faults + [f"{path}: lies among the data, but is not in the manifest" for path in _strays(sizes, expected)]
+
+
+def _strays(sizes: Mapping[str, int], expected: Manifest) -> list[str]:
+    folders = {shard.path.rpartition("/")[0] for entry in expected.entries() for shard in entry.shards}
+    return sorted(
+        p for p in set(sizes) - expected.paths() if p.rpartition("/")[0] in folders and p.endswith(".parquet")
+    )
+
+
+def footers(contents: Contents, expected: Manifest) -> list[str]:
+    """Return shards whose footer disagrees with the manifest, and counts in the card that do."""
+    schema, faults = loaders.load(expected.dataset).DATASET.schema, []
+    for shard in shards(expected):
+        with _parquet(contents, shard) as (file, fault):
+            if fault or file is None:
+                faults.append(fault)
+            elif file.metadata.num_rows != shard.rows:
+                faults.append(f"{shard.path}: expected {shard.rows:,} rows, found {file.metadata.num_rows:,}")
+            elif not file.schema_arrow.equals(schema, check_metadata=True):
+                faults.append(f"{shard.path}: expected the columns {schema.names} and their features, found others")
+    return faults + _card(contents, expected)
+
+
+def shards(expected: Manifest) -> list[ShardEntry]:
+    """Return every shard, each once: configs may share some."""
+    return list({shard.path: shard for entry in expected.entries() for shard in entry.shards}.values())
+
+
+@contextmanager
+def _parquet(contents: Contents, shard: ShardEntry) -> Iterator[tuple[pq.ParquetFile | None, str]]:
+    if shard.path not in contents.sizes():
+        yield None, f"{shard.path}: is not there"
+        return
+    try:
+        with contents.open(shard.path) as file, pq.ParquetFile(file) as parquet:
+            yield parquet, ""
+    except (OSError, ValueError) as error:  # of pyarrow: ArrowInvalid is a ValueError
+        yield None, f"{shard.path}: cannot be read as Parquet ({error})"
+
+
+def _card(contents: Contents, expected: Manifest) -> list[str]:
+    with contents.open("README.md") as file:
+        text = file.read().decode()
+    found, wanted = segments(text, f"{contents.name}/README.md"), card.owned(expected)
+    ours = segments(card.render(expected, "", ""), "the card")
+    return [
+        f"README.md: {key} is not what the manifest says"
+        for key in wanted
+        if found.get(f"yaml {key}") != ours[f"yaml {key}"]
+    ]
+
+
+def resolves(name: str, expected: Manifest, commit: str | None = None) -> list[str]:
+    """Return configs that `load_dataset` does not find, or finds with other shards than the manifest's."""
+    import datasets
+
+    faults = []
+    for config, splits in expected.configs.items():
+        found = datasets.load_dataset_builder(name, config, revision=commit).config.data_files or {}
+        counts = {str(split): len(paths) for split, paths in found.items()}
+        if counts != {split: len(entry.shards) for split, entry in splits.items()}:
+            faults.append(f"{config}: load_dataset finds the shards {counts}")
+    return faults
+
+
+def data(contents: Contents, expected: Manifest) -> Iterator[str]:
+    """Decode every image of every split and yield what is wrong: images, labels, rows that are there twice."""
+    for config, splits in expected.configs.items():
+        for split, entry in splits.items():
+            yield from (f"{config} {split}: {fault}" for fault in _split_data(contents, entry))
+
+
+def _split_data(contents: Contents, entry: SplitEntry) -> Iterator[str]:
+    labels = np.zeros(classes.COUNT, np.int64)
+    for shard in entry.shards:
+        with _parquet(contents, shard) as (file, fault):
+            if file is None:
+                yield fault
+                continue
+            for rows in file.iter_batches(256):
+                try:
+                    measure.decode_all(rows)
+                except Problem as problem:
+                    yield f"{shard.path}: {problem}"
+                if "label" in rows.schema.names:
+                    labels += np.bincount(numbers(rows["label"]), minlength=classes.COUNT)[: classes.COUNT]
+    if entry.labels and tuple(labels.tolist()) != entry.labels:
+        yield "the classes are not distributed as the manifest says"

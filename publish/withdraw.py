@@ -1,0 +1,77 @@
+"""`python -m publish.withdraw ORG/NAME`: make a repository private and remove its data, from its history too."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+from loaders import Problem
+from publish import hub
+from publish.commit import read_manifest
+from publish.hub import Repository
+
+T = TypeVar("T")
+_NOTE = "# Withdrawn\n\nThe data of this repository were withdrawn by their publisher, from its history as well.\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, after the name of the repository was typed again, and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m publish.withdraw", description=__doc__)
+    parser.add_argument("repository", metavar="ORG/NAME")
+    options = parser.parse_args(arguments)
+    print(
+        f"This makes {options.repository} private and removes its data for good, from every revision. Readers lose it, "
+        "and it can be published again only from the archives.\nType its name to go on: ",
+        end="",
+        flush=True,
+    )
+    if sys.stdin.readline().strip() != options.repository:
+        print("\nThe name was not typed: nothing was changed.", file=sys.stderr)
+        return 1
+    try:
+        print(withdraw(Repository(options.repository)))
+        return 0
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+
+
+def withdraw(place: Repository) -> str:
+    """Make the repository private, empty it of our files and its history of all large ones; raises Problem.
+
+    Each step can be made twice: run again after a failure, it goes on where it was.
+    """
+    head = place.head()
+    if head is None:
+        raise Problem(f"{place.name}: has no commit, so there is nothing to withdraw.")
+    do = partial(_do, place)
+    do("making it private", partial(place.api.update_repo_settings, place.name, repo_type="dataset", private=True))
+    old = read_manifest(place, head)
+    gone = (
+        [CommitOperationDelete(path) for path in sorted((old.paths() | {"manifest.json"}) & set(head.files))]
+        if old
+        else []
+    )
+    if gone:
+        operations = [*gone, CommitOperationAdd("README.md", _NOTE.encode())]
+        commit = partial(place.api.create_commit, place.name, operations, commit_message="Withdraw the data")
+        do("removing its files", partial(commit, repo_type="dataset", parent_commit=head.commit))
+    do("removing its history", partial(place.api.super_squash_history, place.name, repo_type="dataset"))
+    large = list(do("listing its data", partial(place.api.list_lfs_files, place.name, repo_type="dataset")) or [])
+    kept = {file.sha256 for file in (place.head() or head).files.values()}
+    lost = [file for file in large if file.file_oid not in kept]
+    if lost:
+        remove = partial(place.api.permanently_delete_lfs_files, place.name, lost, repo_type="dataset")
+        do("removing its data", remove)
+    return f"{place.name}: is private; {len(gone)} files were removed, and {len(lost)} large ones from storage"
+
+
+def _do(place: Repository, what: str, call: "partial[T]") -> T:
+    return hub.patiently(call, f"{place.name}: {what}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
