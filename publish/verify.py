@@ -81,8 +81,8 @@ class HubContents:
 def remote(place: Repository, commit: str) -> list[str]:
     """Return what is wrong with a new revision on the Hub.
 
-    Its digests are compared with the manifest's, the first and last shard of every split are read back, rows are counted
-    by the footers, and each config is resolved as a reader would.
+    Its digests are compared with the manifest's, the first and last shard of every split are read back, rows are
+    counted by the footers, and each config is resolved as a reader would.
     """
     contents = HubContents(place, commit)
     found = read_manifest(contents)
