@@ -37,10 +37,7 @@ def open_repository(place: Repository, gated: bool, create_pr: bool = False) -> 
 
 def check_login(organisation: str) -> None:
     """Raise Problem, in one line, unless the login may write somewhere and the organisation is one of its own."""
-    try:
-        me = HfApi(library_name="imagenet-variants").whoami()
-    except Exception as error:
-        raise hub.as_problem(error, "logging in to the Hub") from error
+    me = hub.patiently(HfApi(library_name="imagenet-variants").whoami, "logging in to the Hub")
     token = me.get("auth", {}).get("accessToken", {})
     if token.get("role") == "read":
         raise Problem(
@@ -55,17 +52,13 @@ def check_login(organisation: str) -> None:
 
 
 def _create(place: Repository) -> None:
-    try:
-        place.api.create_repo(place.name, repo_type="dataset", private=True)
-    except Exception as error:
-        raise hub.as_problem(error, f"{place.name}: creating it") from error
+    create = partial(place.api.create_repo, place.name, repo_type="dataset", private=True, exist_ok=True)
+    hub.patiently(create, f"{place.name}: creating it")
 
 
 def _prove_write(place: Repository) -> None:
-    try:
-        place.api.auth_check(place.name, repo_type="dataset", write=True)
-    except Exception as error:
-        raise hub.as_problem(error, f"{place.name}: asking for write access") from error
+    check = partial(place.api.auth_check, place.name, repo_type="dataset", write=True)
+    hub.patiently(check, f"{place.name}: asking for write access")
 
 
 def _set(place: Repository, what: str, **settings: Any) -> None:

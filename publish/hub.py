@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants
+from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants, set_client_factory
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -21,11 +21,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import parse_ratelimit_headers
+from huggingface_hub.utils._http import default_client_factory
 
 from loaders import Problem
 
 T = TypeVar("T")
 WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the client's own have come to nothing
+SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 _TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
 
@@ -47,11 +50,25 @@ class Head:
     files: dict[str, RemoteFile]
 
 
+def _session() -> Any:
+    session = default_client_factory()
+    session.timeout = SILENCE
+    return session
+
+
+set_client_factory(_session)  # left to itself, the client waits for ever
+
+
 def status_of(error: BaseException | None) -> int | None:
     """Return the HTTP status behind an error of the client, or None when no answer came."""
+    response = _answer(error)
+    return None if response is None else int(response.status_code)
+
+
+def _answer(error: BaseException | None) -> Any:
     while error is not None:
         if isinstance(error, HfHubHTTPError) and error.response is not None:
-            return int(error.response.status_code)
+            return error.response
         error = error.__cause__
     return None
 
@@ -89,9 +106,12 @@ def pause(error: BaseException, what: str, wait: float) -> None:
 
 
 def _asked_wait(error: BaseException) -> float:
-    response = getattr(error, "response", None)
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    return float(asked) if asked.isdigit() else 0.0
+    response = _answer(error)
+    if response is None:
+        return 0.0
+    asked, limit = response.headers.get("Retry-After", ""), parse_ratelimit_headers(response.headers)
+    spent = limit.reset_in_seconds if limit and not limit.remaining else 0
+    return float(max(int(asked) if asked.isdigit() else 0, spent))
 
 
 def _reason(error: BaseException) -> str:
@@ -171,8 +191,12 @@ class Repository:
 
     def open(self, path: str, commit: str) -> Any:
         """Open a file at a commit for reading by ranges."""
-        files = HfFileSystem(endpoint=constants.ENDPOINT, skip_instance_cache=True)
-        return files.open(f"datasets/{self.name}@{commit}/{path}", "rb")
+        return self._files.open(f"datasets/{self.name}@{commit}/{path}", "rb")
+
+    @cached_property
+    def _files(self) -> HfFileSystem:
+        """One for all files of a commit: it lists their folders once."""
+        return HfFileSystem(endpoint=constants.ENDPOINT, skip_instance_cache=True)
 
     def upload(self, path: str, file: Path, create_pr: bool = False) -> CommitOperationAdd:
         """Send a file ahead of its commit, unless the Hub has its bytes; return what the commit needs of it."""
