@@ -143,11 +143,11 @@ def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[s
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
     skipped = Counter(kind for name in names if (kind := junk(name)))
     kept = [name for name in names if not junk(name)]
-    for name in kept:
+    for name, count in Counter(kept).items():
         if not wanted.fullmatch(name):
             raise SourceProblem(f"{path}: holds {name!r}, expected only members named like {wanted.pattern}.")
-        if kept.count(name) > 1:
-            raise SourceProblem(f"{path}: holds {name!r} twice.")
+        if count > 1:
+            raise SourceProblem(f"{path}: holds {name!r} {count} times.")
     return kept, skipped
 
 

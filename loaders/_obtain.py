@@ -1,7 +1,6 @@
 """From "these configs are wanted" to "their archives are here": find, fetch what may be, name what may not."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from loaders._dataset import Config, Loader
@@ -32,16 +31,20 @@ def obtain(wanted: Wanted, folder: Path, partial: bool) -> list[Found]:
 
     Raises MissingSources, naming every file that a person has to fetch, before anything is downloaded; SourceProblem.
     """
-    absent = missing(wanted, folder)
-    if by_hand := [(name, source) for name, source in absent if source.url is None]:
-        raise missing_message(by_hand, folder)
-    for source in dict.fromkeys(source for _, source in absent):
+    check_by_hand(wanted, folder)
+    for source in dict.fromkeys(source for _, source in missing(wanted, folder)):
         fetch(source, folder)
     found = _find(wanted, folder)
     sources = _known_sources(wanted)
     for archive in dict.fromkeys(archive for each in found for archive in each.all()):
         check_size(archive, sources, partial)
     return found
+
+
+def check_by_hand(wanted: Wanted, folder: Path) -> None:
+    """Raise MissingSources, naming all of them, when files are missing that a person has to fetch."""
+    if by_hand := [(name, source) for name, source in missing(wanted, folder) if source.url is None]:
+        raise missing_message(by_hand, folder)
 
 
 def missing(wanted: Wanted, folder: Path) -> list[tuple[str, Source]]:
@@ -104,8 +107,3 @@ def _verify(source: Source, part: Path) -> None:
             f"{source.name}: expected {source.bytes:,} bytes with SHA-256 {source.sha256}, downloaded {size:,} with "
             f"{found}. The download was deleted; has {source.page} published another version?"
         )
-
-
-def total_bytes(sources: Iterable[Source]) -> int:
-    """Return the size of all sources, each counted once."""
-    return sum(source.bytes for source in dict.fromkeys(sources))

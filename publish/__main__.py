@@ -121,10 +121,11 @@ def _publish(options: argparse.Namespace) -> int:
     _check_use(options)
     started = time.perf_counter()
     with ExitStack() as stack:
-        hub = _hub(options, wanted) if not options.dry_run else None
         source = _source(options, stack)
         if options.dry_run and (missing := plan.absent(wanted, source)):
             return _tell_missing(wanted, missing)
+        plan.check_by_hand(wanted, source)
+        hub = _hub(options, wanted) if not options.dry_run else None
         made = plan.make(wanted, source, options.allow_partial)
         if options.dry_run:
             return _tell_plan(made)

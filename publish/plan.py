@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 import loaders
-from loaders import Archive, SplitPlan
-from loaders._obtain import missing, obtain
+from loaders import Archive, SplitPlan, _obtain
 from loaders._source import identity
 from publish.shard import FORMAT
 
@@ -88,7 +87,7 @@ def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
     """
     pairs = _pairs(wanted)
     builds: dict[tuple[str, str, str], SplitBuild] = {}
-    for (loader, config), found in zip(pairs, obtain(pairs, source, partial), strict=True):
+    for (loader, config), found in zip(pairs, _obtain.obtain(pairs, source, partial), strict=True):
         for plan in loader.plan(config, found, partial):
             dataset, folder = loader.DATASET.name, plan.split.folder or config.name
             key = (dataset, folder, plan.split.name)
@@ -97,9 +96,14 @@ def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
     return Plan(wanted, list(builds.values()))
 
 
+def check_by_hand(wanted: Mapping[str, list[str]], source: Path) -> None:
+    """Raise MissingSources, naming all of them, when archives are missing that a person has to fetch."""
+    _obtain.check_by_hand(_pairs(wanted), source)
+
+
 def absent(wanted: Mapping[str, list[str]], source: Path) -> list[tuple[str, loaders.Source]]:
     """Return (config, source) for every archive that is not there."""
-    return missing(_pairs(wanted), source)
+    return _obtain.missing(_pairs(wanted), source)
 
 
 def _pairs(wanted: Mapping[str, list[str]]) -> list[tuple[loaders.Loader, loaders.Config]]:
