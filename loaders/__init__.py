@@ -32,7 +32,7 @@ __all__ = [
     "select",
 ]
 
-_NOT_DATASETS = {"classes", "decoder"}
+_NOT_DATASETS = {"classes", "decoder", "regenerate", "show"}
 
 
 def names() -> list[str]:
@@ -53,6 +53,8 @@ def select(wanted: list[str]) -> dict[str, list[str]]:
     chosen: dict[str, list[str]] = {}
     for word in wanted:
         dataset, _, config = word.partition("/")
+        if word != "all" and dataset not in names():
+            raise _unknown(word)
         for name in names() if word == "all" else [dataset]:
             configs = [known.name for known in load(name).DATASET.configs]
             if config and config not in configs:

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections import Counter
@@ -26,6 +27,7 @@ _JUNK = {
 _FOREIGN_ERRORS: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile)
 _FOREIGN_ERRORS += (cast(type[Exception], zlib_ng.error),)
 _FOREIGN_ERRORS += (struct.error, EOFError, ValueError, KeyError, IndexError, NotImplementedError, OverflowError)
+_FOREIGN_ERRORS += (TypeError, tokenize.TokenError)  # what NumPy raises over a damaged npy header
 
 
 @contextmanager
@@ -48,11 +50,11 @@ def junk(name: str) -> str | None:
 
 
 class ByteRange(io.RawIOBase):
-    """A part of a file as a read-only file of its own."""
+    """A part of a file, to its end by default, as a read-only file of its own."""
 
-    def __init__(self, path: Path, offset: int, size: int) -> None:
-        self._file = path.open("rb", buffering=0)
-        self._offset, self._size, self._at = offset, size, 0
+    def __init__(self, path: Path, offset: int = 0, size: int | None = None) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._offset, self._size, self._at = offset, path.stat().st_size - offset if size is None else size, 0
 
     def readable(self) -> bool:
         return True
@@ -69,12 +71,13 @@ class ByteRange(io.RawIOBase):
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._size - self._at))
-        count = os.preadv(self._file.fileno(), [memoryview(buffer)[:wanted]], self._offset + self._at)
+        count = os.preadv(self._descriptor, [memoryview(buffer)[:wanted]], self._offset + self._at)
         self._at += count
         return count
 
     def close(self) -> None:
-        self._file.close()
+        if not self.closed:
+            os.close(self._descriptor)
         super().close()
 
 
@@ -82,8 +85,8 @@ class MemberStream(io.RawIOBase):
     """The bytes of one zip member, inflated as they are read, forward only; size and CRC-32 are checked at its end."""
 
     def __init__(self, archive: BinaryIO, info: zipfile.ZipInfo, label: str) -> None:
+        self._archive, self._label = archive, label  # first: closing this file closes the archive, whatever follows
         archive.seek(_data_offset(archive, info))
-        self._archive, self._label = archive, label
         self._inflate = zlib_ng.decompressobj(-15) if info.compress_type == zipfile.ZIP_DEFLATED else None
         self._compressed_left, self._size, self._left = info.compress_size, info.file_size, info.file_size
         self._crc, self._expected_crc = 0, info.CRC
@@ -92,6 +95,10 @@ class MemberStream(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        self._archive.close()
+        super().close()
 
     def tell(self) -> int:
         return self._size - self._left
@@ -154,8 +161,10 @@ def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[s
 def open_zip_member(path: Path, name: str) -> BinaryIO:
     """Open one member of a zip as a seekable file: in place when it is stored, inflating again to go back otherwise."""
     with reading(path, f"member {name}"):
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(io.BufferedReader(ByteRange(path), _PIECE))
         info = archive.getinfo(name)
+        if info.flag_bits & 1:
+            raise SourceProblem(f"{path}: member {name} is encrypted, upstream's are not. Download it again.")
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             return cast(BinaryIO, archive.open(info))
         with archive, path.open("rb") as file:

@@ -5,6 +5,7 @@ classes without a shuffle buffer, and the order is the same on every machine and
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from loaders import _arrow, _tar
 from loaders._dataset import Batch, Dataset, Job
+from loaders._errors import SourceProblem
 
 _BATCH = 64  # photographs in a batch: about 7 MB
 
@@ -33,8 +35,15 @@ def shuffled(photos: list[Photo]) -> list[Photo]:
     return sorted(photos, key=lambda photo: hashlib.blake2b(photo.file_name.encode(), digest_size=8).digest())
 
 
+def _check_names(path: Path, photos: list[Photo]) -> None:
+    names = Counter(photo.file_name for photo in photos)
+    if len(names) != len(photos):
+        raise SourceProblem(f"{path}: holds {names.most_common(1)[0][0]!r} more than once, under different spellings.")
+
+
 def jobs(dataset: str, config: str, path: Path, photos: list[Photo], shards: list[int]) -> Iterator[Job]:
     """Yield one job a shard."""
+    _check_names(path, photos)
     start = 0
     for count in shards:
         chosen = photos[start : start + count]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from loaders._errors import SourceProblem
 
+Operations = Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]
 _LARGE = 1 << 12  # texts and numbers of a batch are shorter, arrays longer
 _CONSTRUCTORS = {
     **dict.fromkeys(("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"), "array"),
@@ -160,8 +161,8 @@ class _Machine:
             "BUILD": lambda _: self._build(self._stack.pop()),
         }
 
-    def run(self, operations: "Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]") -> object:
-        for operation, argument, _ in operations:
+    def run(self, operations: "Operations") -> object:
+        for operation, argument, _ in self._readable(operations):
             name = operation.name
             if name == "STOP":
                 return self._stack.pop()
@@ -174,6 +175,14 @@ class _Machine:
             elif name not in _IGNORED:
                 raise SourceProblem(f"{self._path}: pickle opcode {name} has no place in a batch; nothing was run.")
         raise SourceProblem(f"{self._path}: the pickle has no end. Download it again.")
+
+    def _readable(self, operations: "Operations") -> "Operations":
+        try:
+            yield from operations
+        except TypeError as error:  # a text or number whose bytes were left in the file
+            raise SourceProblem(
+                f"{self._path}: stores an array as text (protocol 2); save it with protocol 3 or 4."
+            ) from error
 
     def _marked(self) -> list[Any]:
         start = self._marks.pop()

@@ -20,6 +20,7 @@ from loaders._archives import ByteRange, MemberStream, open_zip_member, reading
 from loaders._errors import SourceProblem
 
 U8 = npt.NDArray[np.uint8]
+_DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
 _HEADER_LIMIT = 10_000  # characters of an npy header; upstream's have about 100
 
 
@@ -141,7 +142,7 @@ def _arrays(file: BatchFile) -> dict[str, Stored]:
 
 
 def _open(file: BatchFile) -> BinaryIO:
-    return open_zip_member(file.path, file.member) if file.member else file.path.open("rb")
+    return open_zip_member(file.path, file.member) if file.member else io.BufferedReader(ByteRange(file.path))
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,11 @@ class _NpzArray:
             with _npz_stream(file, info) as stream:
                 shape, fortran, dtype = _npy_header(stream)
                 header = stream.tell()
+            if info.file_size > _DEFLATE_LIMIT * max(info.compress_size, 1):
+                raise SourceProblem(
+                    f"{file}: {info.filename} claims {info.file_size:,} bytes in {info.compress_size:,} compressed "
+                    "ones, more than deflate can hold. Download it again."
+                )
             if dtype.hasobject:
                 raise SourceProblem(f"{file}: {info.filename} holds Python objects, expected numbers; not unpickled.")
             if fortran or info.file_size != header + int(np.prod(shape, dtype=object)) * dtype.itemsize:

@@ -120,6 +120,13 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
         raise SourceProblem(f"{path}: expected a JSON sidecar, but it cannot be read ({error}).") from error
     if not isinstance(content, dict):
         raise SourceProblem(f"{path}: expected a JSON object, found {type(content).__name__}.")
+    try:
+        for facts in content.get("files", {}).values():
+            Expected(int(facts["bytes"]), str(facts["sha256"]), "")
+        for rows in content.get("rows", {}).values():
+            dict(rows)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SourceProblem(f"{path}: expected bytes and sha256 of files, and rows of configs; {error!r}.") from error
     return content
 
 

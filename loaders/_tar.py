@@ -4,6 +4,7 @@ The header's layout: POSIX.1-2017, pax, "ustar Interchange Format". `tarfile` wo
 1.28 million members; the fields needed here take seconds.
 """
 
+import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,14 +34,18 @@ class Members:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def scan(path: Path, start: int = 0, stop: int | None = None) -> Members:
+def scan(path: Path, start: int = 0, stop: int | None = None, page_by_page: bool = False) -> Members:
     """Return the members of the tar that lies in a file from byte `start` to `stop`; the data is skipped over.
+
+    `page_by_page` keeps the system from reading ahead, which only helps where members are small.
 
     Raises SourceProblem for a damaged or unfinished archive, a link, a device, a sparse file, a name that leads out of
     the archive, or a name that is there twice.
     """
     with reading(path, "the tar"), open_plain(path) as file:
         limit = stop if stop is not None else _length(path, file)
+        if page_by_page and limit is not None and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), start, limit - start, os.POSIX_FADV_RANDOM)
         found = Members()
         for name, offset, size in _entries(path, file, start, limit):
             _sort_in(path, found, name, offset, size)
@@ -58,8 +63,8 @@ def _sort_in(path: Path, found: Members, name: str, offset: int, size: int) -> N
     if kind := junk(name):
         found.skipped[kind] += 1
         return
-    if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
-        raise SourceProblem(f"{path}: member {name!r} leads out of the archive; upstream has no such name.")
+    if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/") or not name.isprintable():
+        raise SourceProblem(f"{path}: member {name!r} leads out of the archive, or is no name upstream has.")
     found.names.append(name)
     found.offsets.append(offset)
     found.sizes.append(size)
@@ -71,21 +76,25 @@ def _entries(path: Path, file: BinaryIO, start: int, limit: int | None) -> Itera
         file.seek(position)
         header = file.read(_BLOCK)
         if header == bytes(_BLOCK):
+            if limit is None:
+                _read_to_end(file)
             return
         if len(header) < _BLOCK:
             break
         kind, name, size = _parse(path, header, position)
         data = position + _BLOCK
+        size = _size(path, name, override.get("size", size))
         if kind in (_PAX, _PAX_GLOBAL, _LONG_NAME):
             override |= _extension(path, file, kind, name, size)
         else:
-            name, size = override.get("path", name), int(override.get("size", size))
+            name = override.get("path", name)
             override = {}
-            if kind in _REGULAR and not name.endswith("/"):
+            is_folder = kind == _FOLDER or (kind in _REGULAR and name.endswith("/"))
+            if kind in _REGULAR and not is_folder:
                 if limit is not None and data + size > limit:
                     raise SourceProblem(f"{path}: cut short inside {name!r}. Download it again.")
                 yield name, data, size
-            elif kind != _FOLDER and not name.endswith("/"):
+            elif not is_folder:
                 raise SourceProblem(
                     f"{path}: {name!r} is a link, device or sparse file (type {kind!r}), expected files and folders."
                 )
@@ -93,6 +102,18 @@ def _entries(path: Path, file: BinaryIO, start: int, limit: int | None) -> Itera
     raise SourceProblem(
         f"{path}: ends at byte {position:,} without the end mark of a tar: cut short. Download it again."
     )
+
+
+def _read_to_end(file: BinaryIO) -> None:
+    """Read the rest of a gzip stream: its CRC-32 and length stand at its end."""
+    while file.read(1 << 16):
+        pass
+
+
+def _size(path: Path, name: str, size: str | int) -> int:
+    if int(size) < 0:
+        raise SourceProblem(f"{path}: {name!r} claims {size} bytes. Download it again.")
+    return int(size)
 
 
 def _parse(path: Path, header: bytes, position: int) -> tuple[bytes, str, int]:

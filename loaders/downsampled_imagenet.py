@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
+from zlib_ng import zlib_ng
 
 from loaders import _arrow, _png, _tar
 from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
@@ -100,6 +101,7 @@ def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.u
         image = Image.open(io.BytesIO(file), formats=["PNG"])
         found = f"{image.mode} {image.width}x{image.height}"
         if found == f"RGB {size}x{size}":  # read before a pixel is decoded, so that no header can ask for gigabytes
+            _check_crcs(file)  # Pillow leaves them unread, and some damage makes sense to it
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         found = str(error)
@@ -107,6 +109,16 @@ def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.u
         f"{path}: the member at byte {offset:,} should be an RGB PNG of {size}x{size}, found: {found}. "
         "Download the archive again."
     )
+
+
+def _check_crcs(file: bytes) -> None:
+    """Raise ValueError when a chunk's CRC-32 is wrong. PNG, 5.3: length, type, data, CRC of type and data."""
+    place = 8
+    while place < len(file):
+        end = place + 8 + int.from_bytes(file[place : place + 4], "big")
+        if zlib_ng.crc32(file[place + 4 : end]) != int.from_bytes(file[end : end + 4], "big"):
+            raise ValueError("a wrong CRC-32")
+        place = end + 4
 
 
 __getattr__ = lazy_builder(__name__)

@@ -13,6 +13,7 @@ from pathlib import Path
 from loaders import _encoded, _tar, classes
 from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
 from loaders._errors import SourceProblem
+from loaders._index import members_by_tar
 from loaders._source import Archive, Found, Source, SourceFolder
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms)"
@@ -79,21 +80,23 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 def _plan_train(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     (archive,), (list_file,) = found.archives["train"], found.archives["list"]
     listed = _listed(list_file.path)
-    photos = {photo.file_name: photo for photo in _train_photos(archive.path, listed)}
-    absent = sorted(listed - set(photos))
+    skipped = Counter[str]()
+    photos = list(_train_photos(archive.path, listed, skipped))
+    absent = sorted(listed - {photo.file_name for photo in photos})
     if absent and not partial and not found.rows:
         raise SourceProblem(
             f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
             f"it, {absent[0]} first. Download it again, or pass --allow-partial (allow_partial=True)."
         )
-    skipped = Counter({f"listed in {list_file.path.name}, not in the archive": len(absent)} if absent else {})
-    return _split_plan(config, split, list(photos.values()), found, partial, (archive, list_file), skipped)
+    if absent:
+        skipped[f"listed in {list_file.path.name}, not in the archive"] = len(absent)
+    return _split_plan(config, split, photos, found, partial, (archive, list_file), skipped)
 
 
 def _plan_validation(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     (archive,) = found.archives["validation"]
     truth = found.archives.get("truth", ())
-    labels = _truth_labels(truth[0].path) if truth else _package_labels()
+    labels = _truth_labels(truth[0].path) if truth else validation_labels()
     members = _tar.scan(archive.path)
     photos = list(_validation_photos(archive.path, members, labels))
     return _split_plan(config, split, photos, found, partial, (archive, *truth), members.skipped)
@@ -117,6 +120,8 @@ def _split_plan(
 
 def _listed(path: Path) -> set[str]:
     names = path.read_text(encoding="ascii", errors="replace").split()
+    if not names:
+        raise SourceProblem(f"{path}: lists nothing, expected names like n01440764_10026.JPEG. Download it again.")
     if strange := next((name for name in names if not _TRAIN_FILE.fullmatch(name)), None):
         raise SourceProblem(f"{path}: lists {strange[:80]!r}, expected names like n01440764_10026.JPEG.")
     if len(set(names)) != len(names):
@@ -124,14 +129,14 @@ def _listed(path: Path) -> set[str]:
     return set(names)
 
 
-def _train_photos(path: Path, listed: set[str]) -> Iterator[_encoded.Photo]:
+def _train_photos(path: Path, listed: set[str], skipped: Counter[str]) -> Iterator[_encoded.Photo]:
     labels = classes.label_of_wnid("ilsvrc")
-    outer = _tar.scan(path)
-    for tar_name, start, length in zip(outer.names, outer.offsets, outer.sizes, strict=True):
+    index = members_by_tar(path)
+    skipped += index.skipped
+    for tar_name, inner in index.tars.items():
         match = _CLASS_TAR.fullmatch(tar_name)
         if not match or match[1] not in labels:
             raise SourceProblem(f"{path}: holds {tar_name!r}, expected one tar a class, named like n01440764.tar.")
-        inner = _tar.scan(path, start, start + length)
         for name, offset, size in zip(inner.names, inner.offsets, inner.sizes, strict=True):
             file = _TRAIN_FILE.fullmatch(name)
             if not file or file[1] != match[1]:
@@ -148,7 +153,7 @@ def _validation_photos(path: Path, members: _tar.Members, labels: list[int]) -> 
         yield _encoded.Photo(match[1], labels[int(match[2]) - 1], offset, size)
 
 
-def _package_labels() -> list[int]:
+def validation_labels() -> list[int]:
     """Return the ILSVRC labels of the 50,000 validation photographs, in the order of their names."""
     return [int(label) for label in (files(__package__) / "ilsvrc_validation_labels.txt").read_text().split()]
 
@@ -158,7 +163,7 @@ def _truth_labels(path: Path) -> list[int]:
     text = path.read_bytes() if path.name == _TRUTH else _from_devkit(path)
     order = classes.clsloc_to_ilsvrc()
     ids = [int(word) if word.isdigit() else -1 for word in text.split()]
-    if strange := next((i for i in ids if not 1 <= i <= classes.COUNT), None):
+    if (strange := next((i for i in ids if not 1 <= i <= classes.COUNT), None)) is not None:
         raise SourceProblem(f"{path}: holds the class id {strange}, expected ids from 1 to 1000, one a line.")
     if len(ids) != _VALIDATION.rows:
         raise SourceProblem(f"{path}: holds {len(ids):,} class ids, expected {_VALIDATION.rows:,}.")

@@ -24,7 +24,7 @@ _TRAIN_SHARDS = {8: 8, 16: 8, 32: 40, 64: 80}  # 31, 116, 86 and 139 MB; whole s
 _VALIDATION_SHARDS = {8: 1, 16: 1, 32: 8, 64: 8}
 _ROW_BYTES = {8: 186, 16: 630, 32: 2230, 64: 8740}  # of Parquet, measured on crops of photographs
 _BATCHES = 10
-_MEMBER = re.compile(r"(?:[\w.-]+/)?(?:train_data_batch_(\d+)|val_data)\.npz")
+_MEMBER = re.compile(r"(?:\w[\w.-]*/)?(?:train_data_batch_(\d+)|val_data)\.npz")
 
 # fmt: off
 _FILES = {

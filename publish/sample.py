@@ -237,7 +237,7 @@ def write_ilsvrc_validation(folder: Path, photos: Iterable[tuple[int, bytes]]) -
 
 def first_of_each_class() -> list[int]:
     """Return 1000 numbers of validation photographs, the first of each class, by ILSVRC label."""
-    _, first = np.unique(imagenet2012_subset._package_labels(), return_index=True)
+    _, first = np.unique(imagenet2012_subset.validation_labels(), return_index=True)
     return [int(number) + 1 for number in first]
 
 
