@@ -154,7 +154,7 @@ def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[s
         if not wanted.fullmatch(name):
             raise SourceProblem(f"{path}: holds {name!r}, expected only members named like {wanted.pattern}.")
         if count > 1:
-            raise SourceProblem(f"{path}: holds {name!r} {count} times.")
+            raise SourceProblem(f"{path}: holds {name!r} more than once.")
     return kept, skipped
 
 

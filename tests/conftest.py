@@ -1,0 +1,55 @@
+"""What every test shares: caches of its own, no network but loopback, and one sample drawn a session."""
+
+import atexit
+import ipaddress
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+# The libraries read these when they are first imported, which is before any fixture runs.
+_CACHES = tempfile.mkdtemp(prefix="imagenet-variants-tests-")
+atexit.register(shutil.rmtree, _CACHES, ignore_errors=True)
+for _variable in ("HF_HOME", "HF_DATASETS_CACHE", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+    os.environ[_variable] = f"{_CACHES}/{_variable.lower()}"
+os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+os.environ.pop("HF_TOKEN", None)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of the sample's archives, drawn once, by whichever worker comes first."""
+    from loaders._source import SIDECAR
+    from publish.sample import write
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "sample"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / SIDECAR).is_file():  # the last file that is written
+            write(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections to other machines."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and not _is_loopback(address[0]):
+            raise PermissionError(f"tests use no network, and this one asks for {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,91 @@
+"""imagenet_resized: the contract, and the shapes that its batches come in."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from loaders import imagenet_resized
+from publish import sample as writers
+from tests import archives, contract
+from tests.archives import Laid
+from tests.contract import every_check, every_config
+
+
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Laid:
+    return archives.resized(tmp_path_factory.mktemp("resized"))
+
+
+@every_config("imagenet_resized")
+@every_check
+def test_contract(laid: Laid, config: str, check: contract.Check, tmp_path: Path) -> None:
+    check(laid, config, tmp_path)
+
+
+@every_config("imagenet_resized")
+def test_the_sample(laid: Laid, config: str, sample: Path) -> None:
+    contract.the_sample_needs_no_leave(laid, config, sample)
+
+
+def test_the_default_is_the_smallest() -> None:
+    assert imagenet_resized.Builder.DEFAULT_CONFIG_NAME == "8x8"
+
+
+@every_config("imagenet_resized")
+@pytest.mark.parametrize("shape", ["deflated", "protocol 3", "protocol 4", "new NumPy", "loose"])
+def test_every_shape_gives_the_rows_of_the_stored_zips(laid: Laid, config: str, shape: str, tmp_path: Path) -> None:
+    size = int(config.partition("x")[0])
+    other = {
+        "deflated": lambda: archives.resized(tmp_path, [size], deflated=True),
+        "protocol 3": lambda: archives.resized_pickles(tmp_path, [size]),
+        "protocol 4": lambda: archives.resized_pickles(tmp_path, [size], protocol=4),
+        "new NumPy": lambda: archives.resized_pickles(tmp_path, [size], protocol=4, module="numpy._core"),
+        "loose": lambda: archives.resized_loose(tmp_path, size),
+    }[shape]()
+    contract.every_image_and_label_is_what_was_laid_out(other, config, tmp_path)
+    found, wanted = contract.expected(other, config), contract.expected(laid, config)
+    assert all(found[split].equals(table) for split, table in wanted.items())
+
+
+def test_zips_win_over_unpacked_batches(tmp_path: Path) -> None:
+    zips = archives.resized(tmp_path, [8])
+    archives.resized_pickles(tmp_path, [8])
+    plans = contract.plans("imagenet_resized", "8x8", tmp_path)
+    assert {archive.path.suffix for plan in plans for archive in plan.archives} == {".zip"}
+    contract.every_image_and_label_is_what_was_laid_out(zips, "8x8", tmp_path)
+
+
+def test_batches_are_taken_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    laid = archives.resized(tmp_path, [8])
+    train, _ = archives.resized_batches(8)
+    members = [(f"train_data_batch_{n}.npz", writers.npz(batch)) for n, batch in enumerate(train, 1)]
+    writers.write_zip(tmp_path / "Imagenet8_train_npz.zip", sorted(members, reverse=True))
+    contract.every_image_and_label_is_what_was_laid_out(laid, "8x8", tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["<i8", "<i4", ">i8", "<u2"])
+def test_labels_of_any_integer_type(dtype: str, tmp_path: Path) -> None:
+    laid = archives.resized(tmp_path, [8])
+    _, validation = archives.resized_batches(8)
+    writers.write_validation_zip(tmp_path, 8, validation | {"labels": validation["labels"].astype(dtype)})
+    contract.every_image_and_label_is_what_was_laid_out(laid, "8x8", tmp_path)
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_shards_start_and_stop_anywhere_in_batches(size: int, tmp_path: Path) -> None:
+    """Batches of uneven lengths, one of them empty, none of which ends where a shard does."""
+    pixels = writers.planar(archives.pictures(200, size, 0))
+    labels = archives.labels(200)
+    cuts = [0, 1, 1, 40, 77, 78, 120, 121, 160, 190, 200]
+    parts = [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
+    archives.resized(tmp_path, [size])
+    writers.write_train_zips(tmp_path, size, [{"data": pixels[part], "labels": labels[part]} for part in parts])
+    train, _ = contract.plans("imagenet_resized", f"{size}x{size}", tmp_path)
+    blocks = list(contract.batches(train))
+    assert [job.rows for job in train.jobs] == [100, 100]
+    assert np.array_equal(np.concatenate([b.pixels for b in blocks if b.pixels is not None]).reshape(200, -1), pixels)
+    table = pa.Table.from_batches([block.rows for block in blocks])
+    assert table["label"].to_pylist() == (labels - 1).tolist()
