@@ -84,7 +84,7 @@ def _remember(path: Path, found: Index) -> None:
 def _remembered(path: Path) -> Index | None:
     """Return the index that was kept, if the file has had the same size and mtime since."""
     try:
-        with np.load(_note(path), allow_pickle=False) as file:
+        with _note(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
         facts = json.loads(str(arrays["facts"]))
         if facts["identity"] != identity(path):

@@ -1,6 +1,8 @@
 """Decode a batch of images at once, most of it array arithmetic. Needs numpy, pyarrow and pillow."""
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -19,18 +21,24 @@ def decode(images: Any, block: int = 256) -> np.ndarray:
         raise ValueError(f"row {np.flatnonzero(column.is_null())[0]} has no image")
     ends = np.frombuffer(column.buffers()[1], np.int64)[column.offset :][: len(column) + 1]
     data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
-    parts = []
+    pixels = np.empty((0, 0, 0, 3), np.uint8)
     for at in range(0, len(column), block):
-        cut = ends[at : min(at + block, len(column)) + 1]
-        pixels = _undo(data[cut[0] : cut[-1]].reshape(len(cut) - 1, -1)) if len(set(np.diff(cut))) == 1 else None
-        if pixels is not None:
-            parts.append(pixels)
+        cut = ends[at : at + block + 1]
+        files = data[cut[0] : cut[-1]].reshape(len(cut) - 1, -1) if (np.diff(cut) == cut[1] - cut[0]).all() else None
+        size = _size(files) if files is not None else 0
+        shapes, images = {(size, size, 3)}, []
+        if not size:
+            images = [np.asarray(Image.open(io.BytesIO(f.as_py())).convert("RGB")) for f in column[at : at + block]]
+            shapes = {image.shape for image in images}
+        if at == 0:  # one array, filled in place: memory asked for anew in every block costs more than the sums
+            pixels = np.empty((len(column), *min(shapes)), np.uint8)
+        if shapes != {pixels.shape[1:]}:
+            raise ValueError("the images are of different sizes: they do not fit one array")
+        if size and files is not None:
+            _undo(files, pixels[at : at + block].reshape(-1, size, 3 * size))
         else:
-            files = column[at : at + block]
-            parts += [np.asarray(Image.open(io.BytesIO(f.as_py())).convert("RGB"))[None] for f in files]
-    if len({part.shape[1:] for part in parts}) > 1:
-        raise ValueError("the images are of different sizes: they do not fit one array")
-    return np.concatenate(parts) if parts else np.empty((0, 0, 0, 3), np.uint8)
+            pixels[at : at + block] = images
+    return pixels
 
 
 def _column(images: Any) -> pa.Array:
@@ -43,24 +51,38 @@ def _column(images: Any) -> pa.Array:
     return images.combine_chunks() if isinstance(images, pa.ChunkedArray) else images
 
 
-def _undo(files: np.ndarray) -> np.ndarray | None:
-    """Return uint8 [N, S, S, 3] of stored PNGs whose rows have filter Sub or Up; None if one is of another kind."""
+def _head(size: int, length: int) -> np.ndarray:
+    """Return the 48 bytes before the rows of such a PNG: all of them are the same in each."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    idat = struct.pack(">I", length + 11) + b"IDATx\x01\x01" + struct.pack("<HH", length, length ^ 0xFFFF)
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header)) + idat
+    return np.frombuffer(head, np.uint8)
+
+
+def _size(files: np.ndarray) -> int:
+    """Return S if all files are stored PNGs of S x S pixels whose rows have filter Sub or Up, else 0."""
     size = round((max(files.shape[1] - 68, 0) / 3) ** 0.5 - 1 / 6)
-    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size.to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
-    if files.shape[1] != 68 + size + 3 * size * size or (files[:, :29] != np.frombuffer(head, np.uint8)).any():
-        return None
-    rows = files[:, 48:-20].reshape(-1, size, 1 + 3 * size)
-    is_sub, is_up = rows[:, :, 0] == 1, rows[:, :, 0] == 2
-    if (files[:, 37:44] != np.frombuffer(b"IDATx\x01\x01", np.uint8)).any() or not (is_sub | is_up).all():
-        return None
-    pixels = rows[:, :, 1:].copy()
-    left = pixels[is_sub].reshape(-1, size, 3)  # Sub: a running sum along the row, in log2(S) steps
-    step = 1
-    while step < size:
-        left[:, step:] += left[:, :-step]
+    length = size + 3 * size * size
+    if not 0 < length == files.shape[1] - 68 < 65536 or (files[:, :48] != _head(size, length)).any():
+        return 0
+    filters = files[:, 48 : -20 : 1 + 3 * size]
+    return size if ((filters == 1) | (filters == 2)).all() else 0
+
+
+def _undo(files: np.ndarray, pixels: np.ndarray) -> None:
+    """Write the pixels of stored PNGs to uint8 [N, S, 3 S]."""
+    _, size, width = pixels.shape
+    rows = files[:, 48:-20].reshape(-1, size, 1 + width)
+    pixels[:] = rows[:, :, 1:]
+    flat, which = pixels.reshape(-1, width), np.flatnonzero(rows[:, :, 0] == 1)
+    left = flat.take(which, axis=0)  # Sub: a running sum along the row, in log2(S) steps over all rows as one run
+    shifted, step = np.zeros_like(left), 3
+    while step < width:
+        shifted.reshape(-1)[step:] = left.reshape(-1)[:-step]
+        shifted[:, :step] = 0  # what a row must not take from the row before it
+        left += shifted
         step *= 2
-    pixels[is_sub] = left.reshape(-1, 3 * size)
-    above = is_up.astype(np.uint8)[:, :, None]  # Up: plus the row above, where that is the row's filter
-    for y in range(1, size):
-        pixels[:, y] += pixels[:, y - 1] * above[:, y]
-    return pixels.reshape(-1, size, size, 3)
+    flat[which] = left
+    above, mask = np.empty_like(pixels[:, 0]), (rows[:, :, :1] == 2) * np.uint8(255)
+    for y in range(1, size):  # Up: plus the row above, where that is the row's filter
+        pixels[:, y] += np.bitwise_and(pixels[:, y - 1], mask[:, y], out=above)

@@ -66,10 +66,9 @@ def _add_hub(add: Callable[..., object]) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,13 +89,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {_spell(error, options.out)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as stop:
         print("stopped; finished shards are kept, run the same command again to go on", file=sys.stderr)
-        return 130
+        return 130 if isinstance(stop, KeyboardInterrupt) else 143
+
+
+class _Terminated(BaseException):
+    """The process was asked to end (SIGTERM)."""
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+    raise _Terminated
 
 
 def _spell(error: OSError, out: Path) -> str:
@@ -232,5 +235,16 @@ def _summary(built: Sequence["Built"], seconds: float, where: str) -> None:
     print(f"\n{images:,} images, {megabytes(size)} in {where}, {seconds:.1f} s ({images / seconds:,.0f} images/s)")
 
 
+def run() -> None:
+    """Run the command and end the process with its exit code."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code in (130, 143):
+        # A signal may have struck while a pool held one of its locks: at a usual exit, Python would wait for its threads.
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -20,7 +20,7 @@ def open_repository(place: Repository, gated: bool, create_pr: bool = False) -> 
         raise Problem(f"{place.name}: there is no such repository to propose a change to.")
     if found is None:
         _create(place)
-        found = (True, False)
+        found = place.settings() or (True, False)
     elif not create_pr:
         _prove_write(place)
     if gated and found == (False, False):
@@ -68,15 +68,18 @@ def _set(place: Repository, what: str, **settings: Any) -> None:
 
 def tag(place: Repository, tag: str, commit: str) -> None:
     """Tag a commit; raises Problem when the tag is at another one."""
-    refs = hub.patiently(
-        partial(place.api.list_repo_refs, place.name, repo_type="dataset"), f"{place.name}: reading tags"
-    )
-    known = {ref.name: ref.target_commit for ref in refs.tags}
-    if known.get(tag, commit) != commit:
-        raise Problem(f"{place.name}: the tag {tag} is at {known[tag][:8]} already; choose another name.")
-    if tag not in known:
+    if not is_tagged(place, tag, commit):
         make = partial(place.api.create_tag, place.name, tag=tag, revision=commit, repo_type="dataset", exist_ok=True)
         hub.patiently(make, f"{place.name}: tagging")
+
+
+def is_tagged(place: Repository, tag: str, commit: str | None) -> bool:
+    """Say whether the tag is at the commit; raises Problem when it is at another one."""
+    read = partial(place.api.list_repo_refs, place.name, repo_type="dataset")
+    known = {ref.name: ref.target_commit for ref in hub.patiently(read, f"{place.name}: reading tags").tags}
+    if tag in known and known[tag] != commit:
+        raise Problem(f"{place.name}: the tag {tag} is at {known[tag][:8]} already; choose another name.")
+    return tag in known
 
 
 def make_public(place: Repository, gated: bool) -> None:

@@ -114,6 +114,9 @@ def run(plan: Plan, options: Options, destination: Destination | None = None) ->
     try:
         with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
             return _Run(plan, options, digests, progress, destination or Folder(options.out)).results()
+    except BaseException:
+        staging.remove_unfinished(options.out / staging.FOLDER)
+        raise
     finally:
         progress.close()
 

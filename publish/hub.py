@@ -16,13 +16,13 @@ from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants, 
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import parse_ratelimit_headers
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
 
 from loaders import Problem
 
@@ -125,7 +125,7 @@ def as_problem(error: BaseException, what: str) -> Problem:
         return error
     if isinstance(error, OfflineModeIsEnabled):
         return Problem(f"{what}: HF_HUB_OFFLINE is set, so nothing can be sent. Unset it and run again.")
-    status = status_of(error)
+    status = 401 if isinstance(error, LocalTokenNotFoundError) else status_of(error)
     remedies = {
         401: f"the Hub does not know the token, or none was sent: {_TOKEN_HELP}.",
         403: "the token may not write there: use one with write access to it, or name another organisation.",
@@ -175,6 +175,12 @@ class Repository:
             return None
         except EntryNotFoundError:  # an empty repository has no tree
             return Head(str(commit), {})
+
+    def proposals(self) -> list[str]:
+        """Return the refs of its pull requests, the newest first."""
+        list_refs = partial(self.api.list_repo_refs, self.name, repo_type="dataset", include_pull_requests=True)
+        refs = patiently(list_refs, f"{self.name}: reading its pull requests")
+        return sorted((ref.ref for ref in refs.pull_requests or []), key=lambda ref: -int(ref.rpartition("/")[2]))
 
     def read(self, path: str, head: Head) -> bytes | None:
         """Return the content of a file at the head, or None when it has none of that name."""

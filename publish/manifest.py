@@ -115,7 +115,7 @@ def read(folder: Path) -> Manifest | None:
     """Return the manifest of a dataset folder, or None when it has none; raises Problem for a damaged one."""
     path = folder / NAME
     try:
-        return load(path.read_text(encoding="utf-8"), str(path))
+        return load(path.read_bytes().decode(errors="replace"), str(path))
     except FileNotFoundError:
         return None
 

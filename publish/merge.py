@@ -47,7 +47,9 @@ def merge(ours: str, theirs: str, published: Mapping[str, str], where: str, over
 
     Raises Problem with a diff when a person edited a segment of ours, unless `overwrite`.
     """
-    mine, found = segments(ours, "the new card"), segments(theirs, where)
+    mine, found = segments(ours, "the new card"), _found(theirs, where, overwrite)
+    if found is None:
+        return ours
     edited = [
         name
         for name, segment in found.items()
@@ -60,8 +62,18 @@ def merge(ours: str, theirs: str, published: Mapping[str, str], where: str, over
     return ours if is_ours else _renewed(ours, theirs, where)
 
 
+def _found(theirs: str, where: str, overwrite: bool) -> dict[str, str] | None:
+    """Return the segments of their card, or None for one that cannot be read and may be given up."""
+    try:
+        return segments(theirs, where)
+    except Problem:
+        if overwrite:
+            return None
+        raise
+
+
 def _conflict(names: list[str], mine: Mapping[str, str], found: Mapping[str, str], where: str) -> Problem:
-    diffs = ["\n".join(_diff(name, _lines(found.get(name, "")), _lines(mine.get(name, "")))) for name in names]
+    diffs = ["\n".join(_diff(name, found.get(name, ""), mine.get(name, ""))) for name in names]
     return Problem(
         f"{where}: computed parts of the card were edited on the Hub: {', '.join(names)}. Nothing was changed.\n\n"
         + "\n\n".join(diffs)
@@ -69,24 +81,27 @@ def _conflict(names: list[str], mine: Mapping[str, str], found: Mapping[str, str
     )
 
 
-def _diff(name: str, theirs: list[str], ours: list[str]) -> Iterator[str]:
-    return difflib.unified_diff(theirs, ours, f"on the Hub: {name}", f"ours: {name}", n=1, lineterm="")
+def _diff(name: str, theirs: str, ours: str) -> Iterator[str]:
+    before, after = _lines(name, theirs), _lines(name, ours)
+    return difflib.unified_diff(before, after, f"on the Hub: {name}", f"ours: {name}", n=1, lineterm="")
 
 
-def _lines(segment: str) -> list[str]:
-    if segment[:1] in "[{" and segment[:1]:
+def _lines(name: str, segment: str) -> list[str]:
+    if segment and name.startswith("yaml "):
         return json.dumps(json.loads(segment), indent=1, sort_keys=True).splitlines()
     return segment.strip().splitlines()
 
 
 def _renewed(ours: str, theirs: str, where: str) -> str:
-    """Return their card with our YAML keys and our marked parts in it."""
+    """Return their card with our YAML keys and our marked parts in it; parts that it has no place for come last."""
     (my_front, my_body), (front, body) = _split(ours, "the new card"), _split(theirs, where)
     mine, data = _load(my_front, "the new card"), _load(front, where)
     for key in OWNED_KEYS:
         data[key] = mine[key]
-    parts = {mark["name"]: mark["body"] for mark in MARK.finditer(my_body)}
-    body = MARK.sub(lambda mark: f"{mark[1]}{parts.get(mark['name'], mark['body'])}{mark[4]}", body)
+    parts = {mark["name"]: mark[0] for mark in MARK.finditer(my_body)}
+    placed = {mark["name"] for mark in MARK.finditer(body)}
+    body = MARK.sub(lambda mark: parts.get(mark["name"], mark[0]), body)
+    body += "".join(f"\n{part}\n" for name, part in parts.items() if name not in placed)
     out = io.StringIO()
     _yaml().dump(data, out)
     return f"---\n{out.getvalue()}---\n{body}"
@@ -113,7 +128,9 @@ def _load(front: str, where: str) -> dict[str, object]:
     try:
         data = _yaml().load(front)
     except YAMLError as error:
-        raise Problem(f"{where}: its YAML cannot be read ({error}). Mend it on the Hub, then run again.") from error
+        raise Problem(
+            f"{where}: its YAML cannot be read ({error}). Mend it on the Hub, or replace it with --overwrite-card."
+        ) from error
     if not isinstance(data, dict):
         raise Problem(f"{where}: expected YAML of keys and values, found {type(data).__name__}.")
     return data

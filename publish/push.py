@@ -83,7 +83,9 @@ class Hub:
     def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:
         """Commit, verify the new revision, tag it, and open the repository if that was asked for."""
         place = self._settings.repository(dataset)
-        commit = Commit(place, dataset, splits, self._settings.create_pr, self._settings.overwrite_card)
+        commit = Commit(
+            place, dataset, splits, self._settings.create_pr, self._settings.overwrite_card, self._settings.tag
+        )
         self.outcomes[dataset] = outcome = commit.run()
         check = verify.remote if outcome.is_new else verify.listed
         if faults := check(place, outcome.commit):

@@ -108,13 +108,30 @@ def merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: M
     """Return the manifest of the splits that are ready and of the old one's other configs."""
     configs = {config: dict(entries) for config, entries in old.configs.items()} if old else {}
     for config in {config for split in splits for config in split.build.configs}:
-        configs[config] = {s.build.plan.split.name: s.entry for s in splits if config in s.build.configs}
+        configs[config] = {}
+    for split in splits:
+        _enter(configs, split)
     known = [config.name for config in loaders.load(dataset).DATASET.configs]
-    ordered = {name: configs[name] for name in [*known, *sorted(set(configs) - set(known))] if name in configs}
+    names = [name for name in [*known, *sorted(set(configs) - set(known))] if name in configs]
+    ordered = {name: _in_order(dataset, name, configs[name]) for name in names}
     files = {"classes.tsv": _sha256(texts["classes.tsv"])} if "classes.tsv" in texts else {}
     now = Manifest(dataset, ordered, files, {name: metadata.version(name) for name in _LIBRARIES})
     # The releases of libraries are told of what was built with them: of the same content, the old ones stay true.
     return old if old and replace(now, written_with=old.written_with, card=old.card) == old else now
+
+
+def _enter(configs: dict[str, dict[str, SplitEntry]], split: Ready) -> None:
+    """Enter a split under its configs, and under those that share its files and are not built now."""
+    name, folder = split.build.plan.split.name, split.build.folder
+    for config, entries in configs.items():
+        shares = name in entries and entries[name].shards[0].path.rpartition("/")[0] == folder
+        if config in split.build.configs or shares:
+            entries[name] = split.entry
+
+
+def _in_order(dataset: str, config: str, entries: Mapping[str, SplitEntry]) -> dict[str, SplitEntry]:
+    order = [split.name for split in loaders.load(dataset).config(config).splits]
+    return {name: entries[name] for name in [*order, *(set(entries) - set(order))] if name in entries}
 
 
 def _kept(final: Path, old: Manifest | None, now: Manifest, here: set[str]) -> dict[str, Path]:
@@ -130,12 +147,12 @@ def _kept(final: Path, old: Manifest | None, now: Manifest, here: set[str]) -> d
                     f"another size. Build it, too: add --config {now.dataset}/{config}."
                 )
     ours = (old.paths() if old else set()) | {manifest.NAME, "README.md"}
-    there = (path.relative_to(final).as_posix() for path in final.rglob("*") if path.is_file())
+    there = (path.relative_to(final).as_posix() for path in final.rglob("*") if path.is_file() or path.is_symlink())
     return kept | {path: final / path for path in there if path not in ours and path not in here}
 
 
 def _is_there(final: Path, links: Mapping[str, Path], texts: Mapping[str, bytes]) -> bool:
-    there = {path.relative_to(final).as_posix() for path in final.rglob("*") if path.is_file()}
+    there = {path.relative_to(final).as_posix() for path in final.rglob("*") if path.is_file() or path.is_symlink()}
     return (
         there == set(links) | set(texts)
         and all(final / path == origin for path, origin in links.items())

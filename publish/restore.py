@@ -3,12 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
 from loaders import Problem
-from publish import hub, verify
+from publish import hub, manifest, verify
 from publish.hub import Head, Repository
 
 
@@ -31,25 +32,28 @@ def restore(place: Repository, tag: str) -> str:
     wanted, head = place.head(tag), place.head()
     if wanted is None or head is None:
         raise Problem(f"{place.name}: has no tag {tag}." if wanted is None else f"{place.name}: has no commit yet.")
-    operations = _operations(place, wanted, head)
-    if not operations:
+    if manifest.NAME not in wanted.files:
+        raise Problem(f"{place.name}: at {tag} there was nothing that this project published.")
+    changed = len(_operations(place, wanted, head))
+    if not changed:
         return f"{place.name}: is what {tag} is already"
-    try:
-        commit = place.api.create_commit(
-            place.name,
-            operations,
-            commit_message=f"Go back to {tag}",
-            repo_type="dataset",
-            parent_commit=head.commit,
-        ).oid
-    except Exception as error:
-        now = place.head()
-        if now is None or now.files != wanted.files:
-            raise hub.as_problem(error, f"{place.name}: committing") from error
-        commit = now.commit  # it landed although its answer was lost
+    commit = hub.patiently(partial(_go_back, place, wanted, tag), f"{place.name}: committing")
     if faults := verify.remote(place, commit):
         raise Problem(f"{place.name}: went back to {tag}, which is not whole:\n" + "\n".join(faults))
-    return f"{place.name}: is what {tag} was ({len(operations)} files changed, commit {commit[:8]})"
+    return f"{place.name}: is what {tag} was ({changed} files changed, commit {commit[:8]})"
+
+
+def _go_back(place: Repository, wanted: Head, tag: str) -> str:
+    """Commit what is left to do; nothing, when an earlier try landed although its answer was lost."""
+    head = place.head()
+    assert head
+    operations = _operations(place, wanted, head)
+    if not operations:
+        return head.commit
+    done = place.api.create_commit(
+        place.name, operations, commit_message=f"Go back to {tag}", repo_type="dataset", parent_commit=head.commit
+    )
+    return str(done.oid)
 
 
 def _operations(place: Repository, wanted: Head, head: Head) -> list[Any]:

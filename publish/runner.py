@@ -9,6 +9,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -73,7 +74,10 @@ class _Schedule:
             self._runs[executor] = self._next_run()
         if self._runs[executor]:
             task = self._runs[executor].popleft()
-            self._running[executor.submit(task.work)] = (executor, task)
+            try:
+                self._running[executor.submit(task.work)] = (executor, task)
+            except BrokenProcessPool as error:
+                raise _died(task) from error
 
     def _next_run(self) -> Run:
         if self._waiting:
@@ -97,33 +101,42 @@ def _result(future: Future[Done], task: Task) -> Done:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise Problem(
-            f"{task.name}: the worker process died while it wrote this shard. Was it stopped, or out of memory? "
-            "Finished shards are kept: run the same command again, with fewer --workers if memory ran out."
-        ) from error
+        raise _died(task) from error
+
+
+def _died(task: Task) -> Problem:
+    return Problem(
+        f"{task.name}: the worker process died that was to write this shard. Was it stopped, or out of memory? "
+        "Finished shards are kept: run the same command again, with fewer --workers if memory ran out."
+    )
 
 
 @contextmanager
 def _pool(workers: int) -> Iterator[list[ProcessPoolExecutor]]:
     os.environ.update({name: os.environ.get(name, value) for name, value in _KEEP_MEMORY.items()})
     context = multiprocessing.get_context("spawn")
-    executors = [ProcessPoolExecutor(1, context, initializer=_ignore_interrupts) for _ in range(workers)]
+    executors = [ProcessPoolExecutor(1, context, initializer=_start_worker) for _ in range(workers)]
     try:
         yield executors
-    except BaseException:
+    except BaseException as error:
+        for process in multiprocessing.active_children():
+            process.kill()
         for executor in executors:
-            _kill(executor)
+            executor.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
         raise
-    finally:
-        for executor in executors:
-            executor.shutdown(wait=True, cancel_futures=True)
+    for executor in executors:
+        executor.shutdown()
 
 
-def _kill(executor: ProcessPoolExecutor) -> None:
-    for process in list((executor._processes or {}).values()):
-        process.kill()
-
-
-def _ignore_interrupts() -> None:
+def _start_worker() -> None:
     # Ctrl-C reaches the whole group: the driver decides, kills its workers and removes what they left.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    """Leave when the driver is gone, however it went: nobody would take what this process makes."""
+    driver = multiprocessing.parent_process()
+    if driver:
+        driver.join()
+        os._exit(1)

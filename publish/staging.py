@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def finished(path: Path) -> Receipt | None:
     """Return the receipt of a shard that an earlier run finished, if the file still has the bytes it was given for."""
     try:
         receipt = _load(_receipt_path(path))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # no receipt, or half of one: the shard is built anew
     whole = path.is_file() and path.stat().st_size == receipt.bytes and sha256_of(path) == receipt.sha256
     return receipt if whole else None
@@ -69,9 +70,14 @@ def clean(folder: Path, keys: Iterable[str]) -> None:
     kept = set(keys)
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name not in kept:
-            shutil.rmtree(entry)
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    remove_unfinished(folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove shards that were being written when their worker was stopped."""
     for leftover in folder.rglob("*.tmp"):
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
 
 
 def _receipt_path(path: Path) -> Path:
@@ -90,7 +96,7 @@ def _save(receipt: Receipt, path: Path) -> None:
 
 
 def _load(path: Path) -> Receipt:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaves a broken one open
         arrays = dict(file)
     facts = json.loads(str(arrays.pop("facts")))
     rows, pixels = facts.pop("counts")
@@ -113,9 +119,9 @@ def place(new: Path, links: Mapping[str, Path], texts: Mapping[str, bytes]) -> N
 
 def _link(origin: Path, path: Path) -> None:
     try:
-        path.hardlink_to(origin)
+        os.link(origin, path, follow_symlinks=False)
     except OSError:  # a file system without hard links
-        shutil.copy2(origin, path)
+        shutil.copy2(origin, path, follow_symlinks=False)
 
 
 def flush(path: Path) -> None:
@@ -140,9 +146,10 @@ def exchange(new: Path, final: Path) -> None:
 
 
 def restore(final: Path) -> None:
-    """Put back a folder that a killed run had moved aside."""
+    """Put back a folder that a killed run had moved aside, or remove it when the new one had taken its place."""
     if _aside(final).is_dir() and not final.exists():
         _aside(final).rename(final)
+    shutil.rmtree(_aside(final), ignore_errors=True)
 
 
 def _aside(final: Path) -> Path:

@@ -4,14 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
-from publish import hub
+from publish import hub, manifest
 from publish.commit import read_manifest
-from publish.hub import Repository
+from publish.hub import Head, Repository
 
 T = TypeVar("T")
 _NOTE = "# Withdrawn\n\nThe data of this repository were withdrawn by their publisher, from its history as well.\n"
@@ -49,16 +49,8 @@ def withdraw(place: Repository) -> str:
         raise Problem(f"{place.name}: has no commit, so there is nothing to withdraw.")
     do = partial(_do, place)
     do("making it private", partial(place.api.update_repo_settings, place.name, repo_type="dataset", private=True))
-    old = read_manifest(place, head)
-    gone = (
-        [CommitOperationDelete(path) for path in sorted((old.paths() | {"manifest.json"}) & set(head.files))]
-        if old
-        else []
-    )
-    if gone:
-        operations = [*gone, CommitOperationAdd("README.md", _NOTE.encode())]
-        commit = partial(place.api.create_commit, place.name, operations, commit_message="Withdraw the data")
-        do("removing its files", partial(commit, repo_type="dataset", parent_commit=head.commit))
+    gone = len(_ours(place, head))
+    do("removing its files", partial(_remove, place))
     do("removing its history", partial(place.api.super_squash_history, place.name, repo_type="dataset"))
     large = list(do("listing its data", partial(place.api.list_lfs_files, place.name, repo_type="dataset")) or [])
     kept = {file.sha256 for file in (place.head() or head).files.values()}
@@ -66,7 +58,23 @@ def withdraw(place: Repository) -> str:
     if lost:
         remove = partial(place.api.permanently_delete_lfs_files, place.name, lost, repo_type="dataset")
         do("removing its data", remove)
-    return f"{place.name}: is private; {len(gone)} files were removed, and {len(lost)} large ones from storage"
+    return f"{place.name}: is private; {gone} files were removed, and {len(lost)} large ones from storage"
+
+
+def _ours(place: Repository, head: Head) -> list[str]:
+    old = read_manifest(place, head)
+    return sorted((old.paths() | {manifest.NAME}) & set(head.files)) if old else []
+
+
+def _remove(place: Repository) -> None:
+    """Commit the removal of what is still there; nothing, when an earlier try landed although its answer was lost."""
+    head = place.head()
+    if head and (gone := _ours(place, head)):
+        operations: list[Any] = [CommitOperationDelete(path) for path in gone]
+        operations.append(CommitOperationAdd("README.md", _NOTE.encode()))
+        place.api.create_commit(
+            place.name, operations, commit_message="Withdraw the data", repo_type="dataset", parent_commit=head.commit
+        )
 
 
 def _do(place: Repository, what: str, call: "partial[T]") -> T:

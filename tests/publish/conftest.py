@@ -1,0 +1,56 @@
+"""One build of the whole sample, shared by the tests that only look at it."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import archives, building
+from tests.hub import Hub
+from tests.publish.forks import Forks
+from tests.publish.pushing import Desk, desks
+
+
+@pytest.fixture(scope="session")
+def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with all eleven configs; not to be changed."""
+    return building.shared(sample, tmp_path_factory, worker_id)
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let worker processes import the functions of `tests`."""
+    monkeypatch.syspath_prepend(str(building.ROOT))
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Put back what `main` does to the signals of this process."""
+    old = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, old)
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Forks]]:
+    """A test Hub, and what commands that talk to it are forked from."""
+    with desks(tmp_path_factory.mktemp("hub")) as rig:
+        yield rig
+
+
+@pytest.fixture
+def desk(rig: tuple[Hub, Forks], tmp_path: Path) -> Iterator[Desk]:
+    """A person with a login and an organisation of their own; their token is in no file afterwards."""
+    hub, forks = rig
+    hub.clear_faults()
+    desk = Desk(hub, forks, tmp_path, f"lab{len(hub.requests)}")
+    yield desk
+    hub.clear_faults()
+    assert desk.leaks() == []
+
+
+@pytest.fixture
+def laid(tmp_path: Path) -> archives.Laid:
+    """The archives of two configs, of which every test here may make what it likes."""
+    return archives.resized(building.make(tmp_path / "archives"), [8, 16])

@@ -1,0 +1,168 @@
+"""`publish.check`: what is whole is said to be so, and each kind of fault is found, in a folder and on the Hub."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tests.publish.pushing import CONFIG, Desk, flip
+
+TRAIN, VALIDATION = "8x8/train-00000-of-00002.parquet", "8x8/validation-00000-of-00001.parquet"
+
+
+@pytest.fixture
+def folder(desk: Desk) -> Path:
+    """A repository as a folder."""
+    here = ["--config", CONFIG, "--source", desk.archives, "--allow-partial", "--out", desk.out, "--workers", 1]
+    desk.run("publish", *here)
+    return desk.out / "imagenet_resized"
+
+
+@pytest.mark.parametrize("data", [(), ("--data",)])
+def test_a_folder_that_is_right(data: tuple[str, ...], folder: Path, desk: Desk) -> None:
+    said = desk.run("publish.check", folder, *data)
+    checked = "files, digests, rows, columns, card" + (", every image" if data else "")
+    assert said.text.strip() == f"{folder}: 6 files, 80 rows; checked {checked}: all right"
+    assert not said.requests
+
+
+@pytest.mark.parametrize("data", [(), ("--data",)])
+def test_a_repository_that_is_right(data: tuple[str, ...], desk: Desk) -> None:
+    desk.push("--tag", "v1")
+    said = desk.run("publish.check", desk.name(), "--revision", "v1", *data)
+    assert said.text.strip().endswith("all right")
+    assert {request.method for request in said.requests} <= {"GET", "HEAD", "POST"}
+
+
+def rewritten(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path)
+
+
+def with_other_columns(folder: Path) -> None:
+    rewritten(folder / VALIDATION, pq.read_table(folder / VALIDATION).replace_schema_metadata(None))
+
+
+def with_fewer_rows(folder: Path) -> None:
+    rewritten(folder / VALIDATION, pq.read_table(folder / VALIDATION).slice(1))
+
+
+def with_a_picture_of_other_bytes(folder: Path) -> None:
+    flip(folder / "pictures" / "mean-8x8-train.png")
+
+
+def with_an_edited_count(folder: Path) -> None:
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace("num_examples: 60", "num_examples: 61"))
+
+
+def without_a_shard(folder: Path) -> None:
+    (folder / TRAIN).unlink()
+
+
+def with_a_stray_shard(folder: Path) -> None:
+    (folder / "8x8" / "train-00002-of-00003.parquet").write_bytes((folder / TRAIN).read_bytes())
+
+
+def with_a_cut_shard(folder: Path) -> None:
+    data = (folder / TRAIN).read_bytes()
+    (folder / TRAIN).write_bytes(data[: len(data) // 2])
+
+
+def with_a_flipped_bit(folder: Path) -> None:
+    flip(folder / TRAIN)
+
+
+FAULTS: list[tuple[Callable[[Path], None], str]] = [
+    (with_a_flipped_bit, f"{TRAIN}: expected SHA-256"),
+    (with_a_cut_shard, f"{TRAIN}: cannot be read as Parquet"),
+    (without_a_shard, f"{TRAIN}: is in the manifest, but not there"),
+    (with_a_stray_shard, "8x8/train-00002-of-00003.parquet: lies among the data, but is not in the manifest"),
+    (with_an_edited_count, "README.md: dataset_info is not what the manifest says"),
+    (with_fewer_rows, f"{VALIDATION}: expected 20 rows, found 19"),
+    (with_other_columns, f"{VALIDATION}: expected the columns"),
+    (with_a_picture_of_other_bytes, "pictures/mean-8x8-train.png: expected SHA-256"),
+]
+every_fault = pytest.mark.parametrize(("harm", "found"), FAULTS, ids=[harm.__name__ for harm, _ in FAULTS])
+
+
+@every_fault
+def test_a_fault_in_a_folder(harm: Callable[[Path], None], found: str, folder: Path, desk: Desk) -> None:
+    harm(folder)
+    said = desk.run("publish.check", folder, code=1)
+    assert f"wrong: {found}" in said.text
+    assert " fault" in said.text.splitlines()[-1]
+
+
+@every_fault
+def test_a_fault_on_the_hub(harm: Callable[[Path], None], found: str, folder: Path, desk: Desk) -> None:
+    """The same, committed by someone."""
+    desk.push()
+    before = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    (folder / "README.md").write_bytes(desk.repo().read("README.md"))
+    harm(folder)
+    after = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"manifest.json"}
+    changes: dict[str, bytes | None] = {path: (folder / path).read_bytes() for path in after}
+    desk.hub.commit(desk.name(), changes | dict.fromkeys(before - after - {"manifest.json"}))
+    said = desk.run("publish.check", desk.name(), code=1)
+    assert f"wrong: {found}" in said.text
+
+
+def test_a_bit_that_the_storage_lost(desk: Desk) -> None:
+    """The Hub still lists the right digest: only who reads the bytes can know."""
+    desk.push()
+    file = desk.repo().files()[VALIDATION]
+    assert file.sha256
+    flip(desk.hub.store.path(file.sha256))
+    said = desk.run("publish.check", desk.name(), code=1)
+    assert f"wrong: {VALIDATION}: expected SHA-256 {file.sha256}, found" in said.text
+
+
+def lying(folder: Path, image: bytes) -> None:
+    """Put an image into a shard, and let the manifest and the card say that this is right."""
+    from publish import card, manifest
+    from publish.destination import sha256_of
+
+    table = pq.read_table(folder / VALIDATION)
+    rows = table.to_pylist()
+    rows[3]["image"]["bytes"] = image
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), folder / VALIDATION)
+    content = json.loads((folder / "manifest.json").read_text())
+    shard = content["configs"]["8x8"]["validation"]["shards"][0]
+    shard |= {"sha256": sha256_of(folder / VALIDATION), "bytes": (folder / VALIDATION).stat().st_size}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    read = manifest.read(folder)
+    assert read
+    (folder / "README.md").write_text(card.render(read, str(folder), str(folder)))
+
+
+def png(size: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_images_are_decoded_when_asked(folder: Path, desk: Desk) -> None:
+    lying(folder, png(8)[:-20])
+    assert desk.run("publish.check", folder).text.strip().endswith("all right")
+    said = desk.run("publish.check", folder, "--data", code=1)
+    assert f"wrong: 8x8 validation: {VALIDATION}: " in said.text
+
+
+@pytest.mark.parametrize("place", ["no-such-folder", "a/b/c", "nobody/nothing"])
+def test_a_place_that_is_none(place: str, desk: Desk) -> None:
+    said = desk.run("publish.check", place, code=1)
+    assert said.text.strip() == f"error: {place}: expected a folder, or ORG/NAME on the Hub; it is neither."
+
+
+def test_a_revision_that_is_none(desk: Desk) -> None:
+    desk.push()
+    assert "has no revision v9" in desk.run("publish.check", desk.name(), "--revision", "v9", code=1).text
+
+
+def test_a_folder_that_is_not_ours(tmp_path: Path, desk: Desk) -> None:
+    assert "expected a manifest.json, found none" in desk.run("publish.check", tmp_path, code=1).text

@@ -1,0 +1,147 @@
+"""Who may publish where, and who may read it: asked and answered before anything is built or sent."""
+
+from typing import Any
+
+import pytest
+
+from tests import archives
+from tests.building import COMMAND, run
+from tests.hub import Fault
+from tests.publish.pushing import Desk, flip, is_whole
+
+
+def refused(desk: Desk, *more: object, **turns: Any) -> str:
+    """Publish, and return the one line that says why not; nothing was built or sent by then."""
+    desk.forget()
+    said = desk.push(*more, code=1, **turns)
+    assert (said.commits, said.sent, list(desk.folder.glob("out/**/*.parquet"))) == (0, 0, [])
+    line = said.text.strip()
+    assert line.startswith("error: ")
+    assert "\n" not in line, line
+    return line
+
+
+def test_no_login(desk: Desk) -> None:
+    assert "log in with `hf auth login`, or set HF_TOKEN" in refused(desk, token="")
+
+
+def test_a_token_that_nobody_knows(desk: Desk) -> None:
+    assert "log in with `hf auth login`, or set HF_TOKEN" in refused(desk, token="hf_expired0123456789")
+
+
+def test_a_token_that_only_reads(desk: Desk) -> None:
+    desk.hub.add_user("hf_reads0123456789", "alice", orgs={desk.organisation: "write"}, role="read")
+    line = refused(desk, token="hf_reads0123456789")
+    assert "the token only reads. Use one with write access" in line
+
+
+def test_an_organisation_that_is_not_theirs(desk: Desk) -> None:
+    line = refused(desk, organisation="someone-else")
+    assert line == (
+        "error: someone-else: alice is not a member of it. "
+        f"Push to one of alice, {desk.organisation}, or ask to be let in."
+    )
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("permission", ["discussion.write", "repo.content.read"])
+def test_a_fine_grained_token_that_may_only_propose_or_read(exists: bool, permission: str, desk: Desk) -> None:
+    if exists:
+        desk.push()
+    scopes = {desk.organisation: [permission, "repo.content.read"]}
+    desk.hub.add_user(
+        "hf_fine0123456789", "alice", orgs={desk.organisation: "write"}, role="fineGrained", scopes=scopes
+    )
+    assert "the token may not write there: use one with write access" in refused(desk, token="hf_fine0123456789")
+
+
+def test_a_member_who_only_reads(desk: Desk) -> None:
+    desk.hub.add_user("hf_bob0123456789", "bob", orgs={desk.organisation: "read"})
+    assert "the token may not write there" in refused(desk, token="hf_bob0123456789")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("path", ["whoami", "auth-check", "api/datasets/"])
+def test_a_refusal_at_any_step_is_not_tried_again(status: int, path: str, desk: Desk) -> None:
+    desk.push()
+    desk.hub.inject(Fault(path=path, status=status))
+    refused(desk)
+
+
+def test_offline_is_told(desk: Desk) -> None:
+    """In a process of its own: the client reads the variable when it is imported."""
+    where = ["--source", desk.archives, "--allow-partial", "--out", desk.out, "--push-to", desk.organisation]
+    done = run(*COMMAND, "--config", "imagenet_resized/8x8", *where, env=desk.environment(HF_HUB_OFFLINE="1"))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: logging in to the Hub: HF_HUB_OFFLINE is set, so nothing can be sent. Unset it and run again.\n"
+    )
+
+
+def test_an_open_repository_without_a_gate_is_refused(desk: Desk) -> None:
+    desk.hub.add_repo(desk.name(), "alice")
+    assert "is open to everyone without a gate, which ImageNet's terms do not allow" in refused(desk)
+
+
+def test_a_gate_that_was_switched_off_is_set_again(desk: Desk) -> None:
+    desk.push()
+    desk.repo().access.gated = False
+    said = desk.push()
+    assert (desk.repo().gated, desk.repo().private, said.commits) == ("manual", True, 0)
+
+
+def test_a_gate_of_another_kind_is_theirs(desk: Desk) -> None:
+    desk.push()
+    desk.repo().access.gated = "auto"
+    desk.push()
+    assert desk.repo().gated == "auto"
+
+
+def test_it_is_opened_after_the_checks_and_with_its_gate(desk: Desk) -> None:
+    said = desk.push("--public")
+    assert (desk.repo().private, desk.repo().gated) == (False, "manual")
+    opened = [r.index for r in said.requests if r.method == "PUT" and r.path.endswith("/settings")][-1]
+    assert opened == said.requests[-1].index
+    assert desk.push("--public").commits == 0
+
+
+def test_it_is_not_opened_when_the_checks_fail(desk: Desk) -> None:
+    """The Hub gives other bytes of a shard than it was sent."""
+    desk.push()
+    newer = desk.lay("newer", 40, variation=1)
+
+    def spoil(_: object) -> None:
+        file = desk.repo().files()["8x8/validation-00000-of-00001.parquet"]
+        assert file.sha256
+        flip(desk.hub.store.path(file.sha256))
+
+    desk.hub.inject(Fault(method="POST", path="/commit/", hook=spoil, landed=True))
+    said = desk.push("--public", source=newer, code=1)
+    assert "8x8/validation-00000-of-00001.parquet: expected SHA-256" in said.text
+    assert desk.repo().private
+
+
+def test_it_is_not_opened_without_its_gate(desk: Desk) -> None:
+    def switch_off(_: object) -> None:
+        desk.repo().access.gated = False
+
+    desk.hub.inject(Fault(method="POST", path="/commit/", hook=switch_off))
+    said = desk.push("--public", code=1)
+    assert "has no gate any more, so it stays private" in said.text
+    assert desk.repo().private
+
+
+def test_what_does_not_derive_from_imagenet_is_opened_without_one(desk: Desk) -> None:
+    (desk.folder / "v2").mkdir()
+    laid = archives.v2(desk.folder / "v2")
+    desk.push("--public", config="imagenet_v2/topimages", source=laid.folder)
+    repo = desk.repo("imagenet_v2")
+    assert (repo.private, repo.gated, is_whole(repo)) == (False, False, True)
+    desk.push(config="imagenet_v2/topimages", source=laid.folder)
+
+
+def test_a_sample_is_refused_unless_told(desk: Desk) -> None:
+    first = len(desk.hub.requests)
+    said = desk.run("publish", "--config", "all", "--sample", "--push-to", desk.organisation, code=1)
+    assert "push it with --allow-sample, and its name and card will say sample" in said.text
+    assert len(desk.hub.requests) == first

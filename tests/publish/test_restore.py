@@ -1,0 +1,100 @@
+"""`publish.restore`: back to a tag in one commit; and `publish.withdraw`: gone for good."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.hub import Fault
+from tests.publish.pushing import Desk, contents, flip, is_whole
+
+COMMIT = {"method": "POST", "path": "/commit/"}
+
+
+@pytest.fixture
+def tagged(desk: Desk) -> dict[str, str]:
+    """What was published as v1; another revision with a person's file stands at the head."""
+    desk.push("--tag", "v1", shards=3)
+    found = contents(desk.repo())
+    desk.push("--tag", "v2", source=desk.lay("newer", 40, variation=1))
+    desk.hub.commit(desk.name(), {"NOTES.md": b"By a person.\n"})
+    return found
+
+
+def test_back_to_a_tag(desk: Desk, tagged: dict[str, str]) -> None:
+    count = len(desk.repo().history())
+    said = desk.run("publish.restore", desk.name(), "v1")
+    assert contents(desk.repo()) == tagged
+    assert (said.commits, said.sent, len(desk.repo().history())) == (1, 0, count + 1)
+    assert "is what v1 was" in said.text
+    again = desk.run("publish.restore", desk.name(), "v1")
+    assert (again.commits, again.text.strip()) == (0, f"{desk.name()}: is what v1 is already")
+    assert desk.push(shards=3).commits == 0
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 500, "landed": True}, {"cut": "before", "landed": True}])
+def test_back_over_a_bad_network(fault: dict[str, object], desk: Desk, tagged: dict[str, str]) -> None:
+    count = len(desk.repo().history())
+    desk.hub.inject(Fault(**COMMIT, **fault))  # type: ignore[arg-type]
+    desk.run("publish.restore", desk.name(), "v1", hurry=1000.0)
+    assert contents(desk.repo()) == tagged
+    assert len(desk.repo().history()) == count + 1
+
+
+def test_it_is_verified(desk: Desk, tagged: dict[str, str]) -> None:
+    flip(desk.hub.store.path(tagged["8x8/train-00000-of-00003.parquet"]))
+    said = desk.run("publish.restore", desk.name(), "v1", code=1)
+    assert "went back to v1, which is not whole:\n8x8/train-00000-of-00003.parquet" in said.text
+
+
+@pytest.mark.parametrize(("tag", "line"), [("v9", "has no tag v9"), ("first", "nothing that this project published")])
+def test_a_tag_to_which_there_is_no_way_back(tag: str, line: str, desk: Desk, tagged: dict[str, str]) -> None:
+    head = desk.repo().head()
+    desk.repo().refs.tags["first"] = desk.repo().history()[-1].oid
+    assert line in desk.run("publish.restore", desk.name(), tag, code=1).text
+    assert desk.repo().head() == head
+
+
+@pytest.mark.parametrize("typed", ["", "yes\n", "imagenet_resized\n", "lab/other\n"])
+def test_nothing_is_withdrawn_unless_its_name_is_typed(typed: str, desk: Desk) -> None:
+    desk.push("--public")
+    before, first = contents(desk.repo()), len(desk.hub.requests)
+    said = desk.run("publish.withdraw", desk.name(), typed=typed, code=1)
+    assert "The name was not typed: nothing was changed." in said.text
+    assert (contents(desk.repo()), desk.repo().private, len(desk.hub.requests)) == (before, False, first)
+
+
+def assert_withdrawn(desk: Desk) -> None:
+    repo = desk.repo()
+    assert repo.private
+    assert sorted(contents(repo)) == [".gitattributes", "NOTES.md", "README.md"]
+    assert "withdrawn" in repo.read("README.md").decode()
+    assert repo.objects == {}
+    assert [file.sha256 for commit in repo.refs.commits.values() for file in commit.files.values() if file.sha256] == []
+    assert len(repo.history()) == 1
+
+
+def test_what_is_withdrawn_is_gone_from_every_revision(desk: Desk, tagged: dict[str, str]) -> None:
+    """From tags and branches as well; a person's own file stays."""
+    desk.push("--revision", "next", shards=2)
+    said = desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n")
+    assert_withdrawn(desk)
+    assert "is private; " in said.text
+    assert not desk.hub.store.has(tagged["8x8/train-00000-of-00003.parquet"])
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 500, "landed": True}])
+@pytest.mark.parametrize("path", ["/settings", "/commit/", "/super-squash/", "/lfs-files", "/lfs-files/batch"])
+def test_a_withdrawal_over_a_bad_network(
+    path: str, fault: dict[str, object], desk: Desk, tagged: dict[str, str]
+) -> None:
+    desk.hub.inject(Fault(path=path, **fault))  # type: ignore[arg-type]
+    desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n", code=None, hurry=1000.0)
+    desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n", hurry=1000.0)
+    assert_withdrawn(desk)
+
+
+def test_it_can_be_published_again(desk: Desk, tmp_path: Path) -> None:
+    desk.push()
+    desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n")
+    desk.push("--overwrite-card")
+    assert is_whole(desk.repo())

@@ -1,0 +1,200 @@
+"""What the README and the cards tell people to run, run; what they claim of the code, derived from the code."""
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import loaders
+from loaders import classes
+from publish import __main__ as cli
+from publish import card
+from tests import building
+from tests.building import ROOT
+
+README = ROOT / "README.md"
+DATASETS = loaders.names()
+_FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"(?:\]\(|src=\")(?P<target>[^)\"\s]+)")
+_OWN_COMMAND = re.compile(r"(?:python3? -m publish|imagenet-variants)(?= |$)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a document, and how it is called in a report."""
+
+    name: str
+    language: str
+    code: str
+
+
+def blocks(name: str, text: str, *languages: str) -> list[Block]:
+    found = [(match["language"], match["code"]) for match in _FENCE.finditer(text)]
+    return [Block(f"{name}-{i}", kind, code) for i, (kind, code) in enumerate(found) if kind in languages]
+
+
+def of_template(dataset: str) -> list[str]:
+    """Return the names of a card's Python blocks; the decoder's is filled in when the card is rendered."""
+    text = card.template(dataset).replace("<!-- begin decoder -->\n", "```python\n```\n")
+    return [block.name for block in blocks(dataset, text, "python")]
+
+
+@pytest.fixture(scope="session")
+def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with all eleven configs; not to be changed."""
+    return building.shared(sample, tmp_path_factory, worker_id)
+
+
+def rendered(built: Path, dataset: str) -> str:
+    return (built / dataset / "README.md").read_text(encoding="utf-8")
+
+
+def snippet(code: str, cwd: Path) -> str:
+    """Run a snippet as a person who pastes it does, and return what it prints."""
+    if re.search(r"^(import|from) torch\b", code, re.MULTILINE) and find_spec("torch") is None:
+        pytest.skip("torch is not installed here, and nothing of this project needs it but this snippet")
+    done = building.run(sys.executable, "-c", code, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# Cards
+
+
+@pytest.mark.parametrize("name", [name for dataset in DATASETS for name in of_template(dataset)])
+def test_every_snippet_of_a_card_runs(name: str, built: Path, tmp_path: Path) -> None:
+    dataset = name.rpartition("-")[0]
+    found = {block.name: block.code for block in blocks(dataset, rendered(built, dataset), "python")}
+    assert list(found) == of_template(dataset)
+    said = snippet(found[name], tmp_path)
+    assert said.strip() or found[name] == card.decoder()  # which only defines a function
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_card_is_finished(dataset: str, built: Path) -> None:
+    text = rendered(built, dataset)
+    assert re.findall(r"\{\{[a-z]+\}\}", text) == []
+    marked = re.findall(r"<!-- begin ([\w: ]+) -->\n(.*?)<!-- end \1 -->", text, re.DOTALL)
+    assert [name for name, body in marked if not body.strip()] == []
+    assert len(marked) == text.count("<!-- begin") == text.count("<!-- end")
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_links_of_a_card_to_its_own_files_resolve(dataset: str, built: Path) -> None:
+    check_links(rendered(built, dataset), built / dataset)
+
+
+def test_the_decoder_on_the_card_is_the_one_that_is_tested(built: Path) -> None:
+    source = (ROOT / "loaders" / "decoder.py").read_text(encoding="utf-8")
+    code = [block.code for block in blocks("", rendered(built, "imagenet_resized"), "python")]
+    assert code.count(source) == 1
+    assert card.decoder() == source
+
+
+def test_the_decoder_of_the_card_decodes_its_dataset(built: Path, tmp_path: Path) -> None:
+    """Pasted into a person's own program, it gives the pixels that `datasets` gives."""
+    (code,) = (
+        block.code for block in blocks("", rendered(built, "imagenet_resized"), "python") if "def " in block.code
+    )
+    repository = str(built / "imagenet_resized")
+    said = snippet(
+        f"{code}\n"
+        "import datasets\n"
+        f"ds = datasets.load_dataset({repository!r}, '16x16', split='validation[:40]')\n"
+        "pixels = decode(ds.data.table['image'].slice(0, 40))\n"
+        "assert pixels.shape == (40, 16, 16, 3), pixels.shape\n"
+        "assert all((np.asarray(row['image']) == image).all() for row, image in zip(ds, pixels, strict=True))\n"
+        "print('the same')\n",
+        tmp_path,
+    )
+    assert said == "the same\n"
+
+
+def test_the_one_line_of_the_resized_card_aligns_all_labels(built: Path, tmp_path: Path) -> None:
+    """The sample's validation split has one row of each class: run as it stands, the line maps all 1000."""
+    (code,) = (b.code for b in blocks("", rendered(built, "imagenet_resized"), "python") if "align_labels" in b.code)
+    aligned = [line for line in code.splitlines() if "align_labels" in line]
+    assert len(aligned) == 1
+    before, after = code.split(aligned[0])
+    watched = (
+        f"{before}\nold = ds['label']\n{aligned[0]}\nnew = ds['label']\nnames = ds.features['label'].names\n{after}"
+    )
+    said = snippet(
+        f"{watched}\nprint(sorted(zip(old, new)))\nprint(names == {list(classes.names('ilsvrc'))!r})\n", tmp_path
+    )
+    first, pairs, same_names = said.splitlines()
+    assert first == "tench, Tinca tinca"
+    assert pairs == str(list(enumerate(classes.clsloc_to_ilsvrc())))
+    assert same_names == "True"
+
+
+# README
+
+
+def readme() -> str:
+    return README.read_text(encoding="utf-8")
+
+
+def test_the_readme_has_its_two_commands() -> None:
+    code = "\n".join(block.code for block in blocks("README", readme(), "bash", "console", "sh"))
+    assert "python -m publish --config all --sample" in code
+    assert "python -m tests" in code
+
+
+def commands() -> list[str]:
+    """Return the README's calls of this project's command, their continued lines joined, one each."""
+    lines = [
+        line.strip().removeprefix("$ ")
+        for block in blocks("README", readme(), "bash", "console", "sh")
+        for line in block.code.replace("\\\n", " ").splitlines()
+    ]
+    parts = [part.strip() for line in lines for part in re.split(r"&&|;|\|", line.partition(" #")[0])]
+    return [part for part in parts if _OWN_COMMAND.search(part)]
+
+
+def test_the_options_that_the_readme_names_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(commands()) >= 2
+    for command in commands():
+        words = shlex.split(command[_OWN_COMMAND.search(command).end() :])  # type: ignore[union-attr]
+        try:
+            options = cli._parser().parse_args(words)
+        except SystemExit as left:
+            if left.code:
+                pytest.fail(f"{command}: {capsys.readouterr().err}")
+            continue  # --help
+        loaders.select(options.config or [])
+
+
+def programs() -> list[Block]:
+    """Return the README's Python, also what is not marked as such to be shown without colours."""
+    found = blocks("README", readme(), "python", "text")
+    return [block for block in found if block.language == "python" or block.code.startswith(("from ", "import "))]
+
+
+@pytest.mark.parametrize("block", programs(), ids=lambda block: block.name)
+def test_every_program_of_the_readme_runs(block: Block, built: Path, sample: Path, tmp_path: Path) -> None:
+    """In a folder where `hub` is what its first command makes, and `archives` what a person would put there."""
+    (tmp_path / "hub").symlink_to(built)
+    (tmp_path / "archives").symlink_to(sample)
+    said = snippet(block.code, tmp_path)
+    assert said.strip() or "print" not in block.code
+
+
+def test_links_of_the_readme_to_local_files_resolve() -> None:
+    check_links(readme(), ROOT)
+
+
+def check_links(text: str, folder: Path) -> None:
+    """Hold every link without a host against the files of a folder and the headings of the text."""
+    prose = _FENCE.sub("", text)
+    titles = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    targets = [match["target"] for match in _LINK.finditer(prose)]
+    local = [urlsplit(target) for target in targets if not urlsplit(target).scheme]
+    assert [url.path for url in local if url.path and not (folder / url.path).exists()] == []
+    assert [url.fragment for url in local if not url.path and url.fragment not in anchors] == []
