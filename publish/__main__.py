@@ -241,7 +241,7 @@ def run() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if code in (130, 143):
-        # A signal may have struck while a pool held one of its locks: at a usual exit, Python would wait for its threads.
+        # A signal may have struck while a pool held one of its locks: a usual exit would wait for its threads for ever.
         os._exit(code)
     sys.exit(code)
 

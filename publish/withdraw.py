@@ -14,7 +14,10 @@ from publish.commit import read_manifest
 from publish.hub import Head, Repository
 
 T = TypeVar("T")
-_NOTE = "# Withdrawn\n\nThe data of this repository were withdrawn by their publisher, from its history as well.\n"
+_NOTE = (
+    "---\nviewer: false\n---\n# Withdrawn\n\n"
+    "The data of this repository were withdrawn by their publisher, from its history as well.\n"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
