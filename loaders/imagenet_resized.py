@@ -116,7 +116,7 @@ def _batch_files(split: Split, archives: Iterable[Archive]) -> tuple[list[BatchF
         for member in members:
             number = _number((member or archive.path.name).rpartition("/")[2])
             if number in numbered:
-                raise SourceProblem(f"{archive.path}: batch {number} is there more than once, also as {numbered[number]}.")
+                raise SourceProblem(f"{archive.path}: batch {number} is there more than once: {numbered[number]}.")
             numbered[number] = BatchFile(archive.path, member)
     wanted = set(range(1, _BATCHES + 1)) if split.name == "train" else {0}
     if set(numbered) != wanted:

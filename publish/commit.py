@@ -112,7 +112,8 @@ class Commit:
         readme = self._merged(ours, theirs, old)
         now = replace(now, card=merge.digests(ours, "the new card"))
         texts |= {manifest.NAME: now.dump().encode(), "README.md": readme.encode()}
-        _check_plan(self._place.name, now, old, files, set(self._uploads) | set(texts))
+        known = {path for path, content in texts.items() if _holds(files.get(path), content)}
+        _check_plan(self._place.name, now, old, files, (set(self._uploads) | set(texts)) - known)
         gone = sorted(((old.paths() if old else set()) - now.paths()) & set(files))
         adds = [_fresh(upload) for path, upload in self._uploads.items() if _sha256(files.get(path)) != _sha_of(upload)]
         adds += [

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import DatasetCard
+
 from publish import manifest, sample
 from publish.manifest import Manifest
 from tests import archives
@@ -165,6 +167,12 @@ def read_manifest(repo: Repo, revision: str = "main") -> Manifest:
 def card(repo: Repo, revision: str = "main") -> str:
     """Return the card of a revision."""
     return repo.read("README.md", revision).decode()
+
+
+def front(text: str) -> dict[str, Any]:
+    """Return the YAML of a card, as the client reads it."""
+    data: Any = DatasetCard(text).data
+    return dict(data.to_dict())
 
 
 def flip(path: Path, place: int = 100) -> None:

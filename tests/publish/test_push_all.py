@@ -1,4 +1,4 @@
-"""All eleven configs of the sample on the Hub, through commands of their own from start to exit, as readers see them."""
+"""All eleven configs of the sample on the Hub, by commands run from start to exit, as readers see them."""
 
 import shutil
 import sys

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from huggingface_hub import DatasetCard
 
 from publish.card import MARK, OWNED_KEYS, owned
-from tests.publish.pushing import Desk, card, contents, is_whole, read_manifest
+from tests.publish.pushing import Desk, card, contents, front, is_whole, read_manifest
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def edited(desk: Desk, edit: Callable[[str], str]) -> str:
 
 
 def rows_said(text: str) -> int:
-    infos = DatasetCard(text).data.to_dict()["dataset_info"]
+    infos = front(text)["dataset_info"]
     return int(infos[0]["splits"][0]["num_examples"])
 
 
@@ -60,7 +59,7 @@ def test_an_edit_of_theirs_survives(edit: Callable[[str], str], trace: str, desk
     text = card(desk.repo())
     assert trace in text
     assert (said.commits, rows_said(text), is_whole(desk.repo())) == (1, 40, True)
-    data = DatasetCard(text).data.to_dict()
+    data = front(text)
     assert {key: data[key] for key in OWNED_KEYS} == owned(read_manifest(desk.repo()))
     again = desk.push(source=newer)
     assert again.commits == 0
@@ -118,7 +117,7 @@ def test_it_goes_on_when_told_to(edit: Callable[[str], str], name: str, line: st
     assert "Written by a person" in text
     assert rows_said(text) == 40
     assert "A line of a person" not in text
-    assert {key: DatasetCard(text).data.to_dict()[key] for key in OWNED_KEYS} == owned(read_manifest(desk.repo()))
+    assert {key: front(text)[key] for key in OWNED_KEYS} == owned(read_manifest(desk.repo()))
     assert "train | 40 |" in part(text, "measured: sizes")
     assert desk.push(source=newer).commits == 0
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import DatasetCard
 
 from tests.building import COMMAND, run
-from tests.publish.pushing import CONFIG, Desk, card, contents, is_whole, read_manifest
+from tests.publish.pushing import CONFIG, Desk, card, contents, front, is_whole, read_manifest
 
 BOTH = ("--config", "imagenet_resized/16x16")
 COUNT = """
@@ -42,10 +41,10 @@ def test_one_config_is_updated_alone(desk: Desk) -> None:
     both, newer = desk.lay("both", 60, sizes=(8, 16)), desk.lay("newer", 40, sizes=(8, 16), variation=1)
     desk.push(*BOTH, source=both)
     repo = desk.repo()
-    before, told = contents(repo), DatasetCard(card(repo)).data.to_dict()
+    before, told = contents(repo), front(card(repo))
     entry = read_manifest(repo).configs["16x16"]
     said = desk.push(source=newer)
-    after, tells = contents(repo), DatasetCard(card(repo)).data.to_dict()
+    after, tells = contents(repo), front(card(repo))
     changed = {path for path in after if after[path] != before.get(path)}
     assert {path.partition("/")[0] for path in changed} == {"8x8", "pictures", "README.md", "manifest.json"}
     assert not [path for path in changed if "16x16" in path]

@@ -1,0 +1,235 @@
+"""Imagenet8, 16, 32 and 64 made anew from ILSVRC's photographs, in the files that Chrabaszcz et al. published.
+
+`OUT/.partial/KEY/` holds what is being made; KEY changes with the photographs and the settings. Files move to OUT once
+all of them are whole, then the sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python
+and its libraries take (115 MB a process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC:
+314 MB in all), and each worker 20 MB and the photograph it decodes. Disk: the pixels once as they are (22 GB for the
+four sizes) and once packed (20 GB).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import features
+
+from loaders import _originals, _placing
+from loaders._errors import Problem
+from loaders._originals import I64, Photos
+from loaders._packing import Batch, Output
+from loaders._pool import Run, pool
+from loaders._spill import Chunk, chunks, load, prepare, spill
+
+_BATCHES = 10
+_FORMAT = 1  # goes up when the same photographs and settings give other bytes
+Report = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to make of which photographs, where, and with how many processes."""
+
+    source: Path
+    out: Path
+    sizes: tuple[int, ...]
+    resample: str = "box"
+    format: Literal["npz", "pickle"] = "npz"
+    subsample: int = 1
+    skip_unreadable: bool = False
+    workers: int = 1
+    seed: int = 0
+
+    def config(self, size: int) -> str:
+        """Return the name of the config of a size."""
+        return f"{size}x{size}" + ("" if self.resample == "box" else f"-{self.resample}")
+
+    def files(self, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return {file: (split, its batches)}, named as upstream's; another filter than box is part of the name."""
+        stem = f"Imagenet{size}" + ("" if self.resample == "box" else f"_{self.resample}")
+        every, half = (*range(_BATCHES),), _BATCHES // 2
+        if self.format == "pickle":
+            files = {f"{stem}_train/{batch_name('train', n)}": ("train", every[n : n + 1]) for n in every}
+            return files | {f"{stem}_val/{batch_name('validation', 0)}": ("validation", every[:1])}
+        parts = {"_part1": every[:half], "_part2": every[half:]} if size == 64 else {"": every}
+        files = {f"{stem}_train{part}_npz.zip": ("train", batches) for part, batches in parts.items()}
+        return files | {f"{stem}_val_npz.zip": ("validation", every[:1])}
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split on its way: row r of its spill is photograph `order[r]`; `left_out` says why rows are not used."""
+
+    photos: Photos
+    order: I64
+    left_out: dict[int, str] = field(default_factory=dict)
+    sums: dict[int, I64] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """The rows that are used."""
+        return len(self.photos) - len(self.left_out)
+
+    def unreadable(self) -> dict[str, str]:
+        """Return {file name: why it could not be read}."""
+        return {self.photos.names[self.order[row]].decode(): why for row, why in sorted(self.left_out.items())}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What there is now: rows by split, bytes by file, and the unreadable photographs. `is_new` if this run made it."""
+
+    config: str
+    rows: Mapping[str, int]
+    files: Mapping[str, int]
+    unreadable: Mapping[str, str]
+    is_new: bool
+
+
+def batch_name(split: str, number: int) -> str:
+    """Return upstream's name of a batch."""
+    return f"train_data_batch_{number + 1}" if split == "train" else "val_data"
+
+
+def run(settings: Settings, starts: Callable[[int], Report], say: Callable[[str], None]) -> list[Made]:
+    """Make every size that is not there already. `starts` is told how many photographs there are to do.
+
+    The same photographs, settings and libraries give the same bytes, whatever the workers and however often a run was
+    killed. Raises Problem and OSError; nothing is under a final name then, or what was there before.
+    """
+    names = {name for size in settings.sizes for name in settings.files(size)}
+    _placing.sidecar(settings.out, names)  # a folder of others' files gets not even a lock
+    with _placing.locked(settings.out):
+        listed = _placing.sidecar(settings.out, names)
+        found = _originals.find(settings.source, settings.subsample)
+        key = _key(settings, found)
+        todo = [size for size in settings.sizes if not _is_there(settings, listed, size, key)]
+        if todo:
+            listed = _make(settings, tuple(todo), found, key, starts, say)
+        return [_made(settings, listed, size, size in todo) for size in settings.sizes]
+
+
+def _made(settings: Settings, listed: Mapping[str, Any], size: int, is_new: bool) -> Made:
+    config = settings.config(size)
+    files = {name: int(listed["files"][name]["bytes"]) for name in settings.files(size)}
+    unreadable = listed["regenerated"][config]["unreadable"]
+    return Made(config, listed["rows"][f"imagenet_resized/{config}"], files, unreadable, is_new)
+
+
+def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
+    """Return what names the content: the photographs, the settings, and the libraries that decode and resize."""
+    libraries = [PIL.__version__, features.version("libjpeg_turbo"), features.version("jpg")]
+    chosen = [settings.resample, settings.format, settings.subsample, settings.seed]
+    facts = [_FORMAT, libraries, chosen, {split: photos.identity for split, photos in found.items()}]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _is_there(settings: Settings, listed: Mapping[str, Any], size: int, key: str) -> bool:
+    known = listed["regenerated"].get(settings.config(size), {})
+    if known.get("key") != key or (known["unreadable"] and not settings.skip_unreadable):
+        return False
+    places = {name: settings.out / name for name in settings.files(size)}
+    return all(p.is_file() and p.stat().st_size == listed["files"][name]["bytes"] for name, p in places.items())
+
+
+def _make(
+    settings: Settings,
+    sizes: tuple[int, ...],
+    found: Mapping[str, Photos],
+    key: str,
+    starts: Callable[[int], Report],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    stage = settings.out / _placing.PARTIAL / "-".join([key, *map(str, sizes)])
+    photos = sum(map(len, found.values()))
+    _placing.clean(stage)
+    _placing.check_room(settings.out, stage, 2 * photos * sum(3 * size * size for size in sizes))
+    splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
+    report = starts(photos)
+    with pool(settings.workers) as run:
+        _spill_all(settings, sizes, splits, stage, run, report)
+        unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
+        # A photograph that was mended since an earlier run was killed: what that one packed is without it.
+        whole = stage / f"whole-{hashlib.sha256(json.dumps(list(unreadable)).encode()).hexdigest()[:16]}"
+        outputs = [o for o in _outputs(settings, sizes, splits, stage, whole) if not o.path.is_file()]
+        say(f"packing {len(outputs)} files")
+        _pack(outputs, run)
+    rows = {name: split.rows for name, split in splits.items()}
+    facts = {"key": key, "seed": settings.seed, "subsample": settings.subsample, "unreadable": unreadable}
+    files = {settings.config(size): list(settings.files(size)) for size in sizes}
+    return _placing.put(settings.out, whole, files, rows, facts)
+
+
+def _order(split: str, rows: int, seed: int) -> I64:
+    """Return which photograph comes at each place: shuffled train, validation by name.
+
+    Of the bit generator alone, whose numbers NumPy promises never to change; those of its methods it may.
+    """
+    if split == "validation":
+        return np.arange(rows)
+    return np.argsort(np.random.PCG64(seed).random_raw(rows), kind="stable")
+
+
+def _spill_all(
+    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, run: Run, report: Report
+) -> None:
+    """Resize every photograph, and take down what could not be read and the sums of the rest."""
+    todo: list[Chunk] = []
+    for name, split in splits.items():
+        prepare(stage, name, len(split.photos), sizes)
+        split.sums.update({size: np.zeros(3 * size * size, np.int64) for size in sizes})
+        places = np.argsort(split.order)
+        todo += chunks(stage, name, split.photos, places, sizes, settings.resample, settings.skip_unreadable)
+    for path in run(todo):
+        receipt = load(path)
+        if receipt is None:
+            raise Problem(
+                f"{path}: was there and is gone. Does something else clean up there? Run the same command again."
+            )
+        split = splits[receipt.split]
+        split.left_out.update(receipt.unreadable)
+        for size, sums in receipt.sums.items():
+            split.sums[size] += sums
+        report(receipt.photos)
+
+
+def _outputs(
+    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, whole: Path
+) -> Iterator[Output]:
+    """Yield every file to write, the largest first."""
+    for size in sorted(sizes, reverse=True):
+        for name, (split, numbers) in settings.files(size).items():
+            source = spill(stage, split, size)
+            batches = list(_batches(split, splits[split], source, size))
+            yield Output(whole / name, tuple(batches[n] for n in numbers))
+
+
+def _pack(outputs: Sequence[Output], run: Run) -> None:
+    """Write the files, each flushed to the disk while the workers write the next."""
+    written = {output.path: output for output in outputs}
+    with ThreadPoolExecutor(1) as flusher:
+        flushed = [flusher.submit(written[path].keep) for path in run(outputs)]
+    for each in flushed:
+        each.result()
+
+
+def _batches(name: str, split: Split, source: Path, size: int) -> Iterator[Batch]:
+    """Cut as the authors did: ten batches of a tenth, rounded down, and what is left over into the last."""
+    used = np.delete(np.arange(len(split.order)), sorted(split.left_out))
+    count = _BATCHES if name == "train" else 1
+    if len(used) < count:
+        raise Problem(f"{split.photos.root}: {len(used)} {name} photographs can be read, expected at least {count}.")
+    edges = [n * (len(used) // count) for n in range(count)] + [len(used)]
+    mean: npt.NDArray[np.float64] | None = split.sums[size] / len(used) if name == "train" else None
+    for n in range(count):
+        rows = used[edges[n] : edges[n + 1]]
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        left_out = tuple(row for row in sorted(split.left_out) if start <= row < stop)
+        labels = split.photos.labels[split.order[rows]] + 1
+        yield Batch(batch_name(name, n), source, 3 * size * size, start, stop, left_out, labels, mean)

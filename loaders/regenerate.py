@@ -1,0 +1,155 @@
+"""`python -m loaders.regenerate`: Imagenet8, 16, 32 and 64 from the photographs of ILSVRC 2012.
+
+The files are those that Chrabaszcz et al. published, made as they made them (https://arxiv.org/abs/1707.08819; the
+steps: https://github.com/PatrykChrabaszcz/Imagenet32_Scripts), and `python -m publish` reads them like the originals.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from loaders._errors import MissingSources, Problem
+from loaders._resize import FILTERS
+
+if TYPE_CHECKING:  # --help answers at once
+    from loaders._regeneration import Made
+
+_SHOWN = 20  # unreadable photographs that are listed by name; the sidecar has them all
+_EXAMPLES = """examples:
+  python -m loaders.regenerate --source ILSVRC --out DIR                the four sizes, in the zips upstream publishes
+  python -m loaders.regenerate --source ILSVRC --out DIR --sizes 32 --resample lanczos
+  python -m publish --config imagenet_resized --source DIR              build from them
+
+ILSVRC is a folder with ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, or with what they unpack to (train/WNID/,
+val/ or val/WNID/), or Kaggle's ILSVRC/Data/CLS-LOC. A run that was stopped goes on when the same command is run again.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loaders.regenerate",
+        description="Make Imagenet8, 16, 32 and 64 from the photographs of ILSVRC 2012, each decoded once.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--source", type=Path, required=True, metavar="ILSVRC", help="folder of the tars, or of what they unpack to")
+    add("--out", type=Path, required=True, metavar="DIR", help="a folder of its own for the files")
+    add("--sizes", type=int, nargs="+", choices=(8, 16, 32, 64), default=[8, 16, 32, 64], help="pixels (default: all)")
+    add(
+        "--resample",
+        choices=list(FILTERS),
+        default="box",
+        help="filter (default: box, upstream's; others name the files)",
+    )
+    add("--format", choices=("npz", "pickle"), default="npz", help="zips of npz batches, or CIFAR-style pickles")
+    add("--subsample", type=_positive, default=1, metavar="N", help="keep every N-th class; labels stay what they are")
+    add("--skip-unreadable", action="store_true", help="leave out, count and list photographs that cannot be decoded")
+    add("--workers", type=_positive, default=os.cpu_count(), metavar="N", help="processes (default: the cores)")
+    add("--seed", type=_seed, default=0, metavar="S", help="of the order of train (default: 0)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return _regenerate(options)
+    except MissingSources as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = error.filename or options.out
+        print(f"error: {where}: {error.strerror or error}. Nothing under a final name has changed.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept, run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _regenerate(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from loaders import _regeneration
+
+    if not options.source.is_dir():
+        raise MissingSources(f"{options.source}: expected a folder with the photographs of ILSVRC (--source).")
+    settings = _regeneration.Settings(**{**vars(options), "sizes": tuple(dict.fromkeys(options.sizes))})
+    started = time.perf_counter()
+    with tqdm(unit=" images", unit_scale=True, disable=not sys.stderr.isatty(), smoothing=0.05) as bar:
+
+        def starts(photos: int) -> Callable[[int], object]:
+            bar.reset(photos)
+            return bar.update
+
+        made = _regeneration.run(settings, starts, bar.set_postfix_str)
+    _summary(made, settings.out, time.perf_counter() - started)
+    _warn(made, options.subsample)
+    return 0
+
+
+def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
+    head = ("config", "train", "validation", "files", "bytes", "work")
+    rows = [
+        (
+            each.config,
+            *(f"{each.rows[split]:,}" for split in ("train", "validation")),
+            str(len(each.files)),
+            f"{sum(each.files.values()):,}",
+            "new" if each.is_new else "there already",
+        )
+        for each in made
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, tuple("-" * width for width in widths), *rows):
+        first, *middle, last = zip(row, widths, strict=True)
+        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in middle), last[0]]))
+    photos = max((sum(each.rows.values()) for each in made if each.is_new), default=0)
+    if photos:
+        print(f"\n{photos:,} photographs in {seconds:.1f} s ({photos / seconds:,.0f} images/s), in {out}/")
+
+
+def _warn(made: "Sequence[Made]", subsample: int) -> None:
+    """Say what a person would otherwise find out in training: photographs left out, and originals that lack some."""
+    from loaders._originals import PUBLISHED
+
+    unreadable = made[0].unreadable
+    for name, why in list(unreadable.items())[:_SHOWN]:
+        print(f"left out: {name}: {why}", file=sys.stderr)
+    if unreadable:
+        print(f"{len(unreadable):,} unreadable photographs left out; the sidecar lists them all", file=sys.stderr)
+    for split, rows in made[0].rows.items():
+        if subsample == 1 and rows != PUBLISHED[split]:
+            print(f"warning: {rows:,} photographs of {split}; ILSVRC has {PUBLISHED[split]:,}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

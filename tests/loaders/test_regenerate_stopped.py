@@ -1,0 +1,176 @@
+"""A run that a full disk, a signal or a crash ends leaves no half of a file, and is gone on from where it was."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from loaders import regenerate
+from tests.building import environment, run, tree
+from tests.refusals import says
+from tests.regenerating import Originals, children, drawn, final_files, is_running, lay_folders, lay_tars, sidecar
+
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def originals() -> Originals:
+    return drawn()
+
+
+@pytest.fixture(scope="module")
+def source(originals: Originals, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_tars(tmp_path_factory.mktemp("originals"), originals)
+
+
+def attempt(source: Path, out: Path, *options: object, workers: int = 1) -> int:
+    words = ["--source", source, "--out", out, "--workers", workers, "--sizes", 8, *options]
+    return regenerate.main([str(word) for word in words])
+
+
+def files_of(out: Path) -> dict[str, str]:
+    return {name: sha for name, sha in tree(out).items() if name.endswith(".zip")}
+
+
+_LIMITED = """
+import resource, sys
+from loaders import regenerate
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+if __name__ == "__main__":
+    sys.exit(regenerate.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("where", ["the pixels", "the zips"])
+def test_a_disk_that_fills_up(where: str, workers: int, originals: Originals, source: Path, tmp_path: Path) -> None:
+    """A limit on the size of a file stands for the disk: the system refuses the write in the same place."""
+    script = tmp_path / "limited.py"
+    script.write_text(_LIMITED)
+    pixels = 192 * len(originals.rows("train"))
+    limit = pixels // 2 if where == "the pixels" else pixels
+    words = ["--source", source, "--out", tmp_path / "out", "--workers", workers, "--sizes", 8]
+    done = run(sys.executable, script, limit, *words)
+    assert done.returncode == 1, done.stderr
+    says(done.stderr, "error: ", tmp_path / "out", "File too large", "Nothing under a final name has changed")
+    assert "Traceback" not in done.stderr
+    assert final_files(tmp_path / "out") == []
+    assert attempt(source, tmp_path / "out") == 0
+    assert attempt(source, tmp_path / "other") == 0
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "other")
+
+
+# Processes
+
+
+Start = Callable[[Path, Path], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a run with two workers over a source, into a folder; it is killed when the test ends."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(source: Path, out: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "loaders.regenerate", "--workers", "2", "--sizes", "8", "32"]
+        words = [*command, "--source", str(source), "--out", str(out)]
+        started.append(subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def blocked(originals: Originals, folder: Path) -> tuple[Path, Path, bytes]:
+    """Lay out folders whose last train photograph is a pipe that nobody writes to: a run waits there."""
+    lay_folders(folder, originals)
+    name, file, _ = originals.rows("train")[-1]
+    path = folder / "train" / name[:9] / name
+    path.unlink()
+    os.mkfifo(path)
+    return folder, path, file
+
+
+def chunks_done(out: Path) -> int:
+    return len(list(out.glob(".partial/*/train-*.npz")))
+
+
+def test_killed_in_the_middle_and_run_again(originals: Originals, source: Path, tmp_path: Path, start: Start) -> None:
+    folder, pipe, file = blocked(originals, tmp_path / "in")
+    out = tmp_path / "out"
+    process = start(folder, out)
+    whole = -(-len(originals.rows("train")) // 64) - 1  # all chunks but the one that waits
+    wait_for(lambda: chunks_done(out) == whole)
+    workers = children(process.pid)
+    process.kill()
+    process.communicate(timeout=SECONDS)
+    assert len(workers) >= 2
+    wait_for(lambda: not any(map(is_running, workers)))
+    assert final_files(out) == []
+    pipe.unlink()
+    pipe.write_bytes(file)
+    read = folder / "train" / originals.rows("train")[0][0][:9] / originals.rows("train")[0][0]
+    read.write_bytes(b"of a chunk that is finished, and not read again")
+    assert attempt(folder, out, "--sizes", 8, 32, workers=2) == 0
+    assert attempt(source, tmp_path / "straight", "--sizes", 8, 32) == 0
+    assert files_of(out) == files_of(tmp_path / "straight")
+    assert [path.name for path in (out / ".partial").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_stopped(number: int, code: int, originals: Originals, tmp_path: Path, start: Start) -> None:
+    folder, _, _ = blocked(originals, tmp_path / "in")
+    process = start(folder, tmp_path / "out")
+    wait_for(lambda: chunks_done(tmp_path / "out") > 0)
+    workers = children(process.pid)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=SECONDS)
+    assert process.returncode == code
+    assert b"Traceback" not in error
+    wait_for(lambda: not any(map(is_running, workers)))
+    assert final_files(tmp_path / "out") == []
+
+
+def test_a_worker_that_dies(originals: Originals, tmp_path: Path, start: Start) -> None:
+    folder, _, _ = blocked(originals, tmp_path / "in")
+    process = start(folder, tmp_path / "out")
+    wait_for(lambda: chunks_done(tmp_path / "out") > 0)
+    os.kill(max(children(process.pid)), 9)
+    _, error = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    says(error.decode(), "error: A worker process died", "run the same command again")
+    assert final_files(tmp_path / "out") == []
+
+
+def test_a_photograph_mended_after_a_kill_is_in_what_was_packed_already(
+    originals: Originals, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = lay_folders(tmp_path / "in", originals), tmp_path / "out"
+    name, file, _ = originals.rows("train")[0]
+    path = folder / "train" / name[:9] / name
+    path.write_bytes(file[:100])
+    with monkeypatch.context() as patched:
+        patched.setattr("loaders._placing.put", _stop)
+        assert attempt(folder, out, "--skip-unreadable") == 130
+    path.write_bytes(file)
+    assert attempt(folder, out) == 0
+    assert sidecar(out)["rows"]["imagenet_resized/8x8"]["train"] == len(originals.rows("train"))
+    assert attempt(source, tmp_path / "straight") == 0
+    assert files_of(out) == files_of(tmp_path / "straight")
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,153 @@
+"""The contact sheet shows the very pixels, and the histogram the very counts, of each kind of file."""
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from loaders import _sheet, show
+from publish import sample
+from tests import archives
+from tests.building import run
+
+MARGIN, LINE, GAP, BARS = _sheet._MARGIN, _sheet._LINE, _sheet._GAP, _sheet._BARS
+ROWS = archives.SPLITS["train"]
+SIZE = 8
+
+
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Zips and pickles of 8 and 64 pixels, a folder of loose npz batches, and a folder of Parquet files."""
+    folder = tmp_path_factory.mktemp("laid")
+    archives.resized(folder, (SIZE, 64))
+    archives.resized_pickles(folder, (SIZE,))
+    (folder / "loose").mkdir()
+    archives.resized_loose(folder / "loose", SIZE)
+    parquet(folder / "parquet" / "8x8")
+    return folder
+
+
+def parquet(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for split, rows in archives.resized_rows(SIZE).items():
+        files = [sample.encoded(picture(row["image"], SIZE), "PNG") for row in rows]
+        table = pa.table({"image": [{"bytes": f, "path": None} for f in files], "label": [r["label"] for r in rows]})
+        for n in range(2):
+            half = len(rows) // 2
+            pq.write_table(table.slice(n * half, half), folder / f"{split}-0000{n}-of-00002.parquet")
+
+
+def picture(pixels: bytes, size: int) -> Image.Image:
+    return Image.frombytes("RGB", (size, size), pixels)
+
+
+def shown(path: Path, out: Path, *options: object) -> npt.NDArray[np.uint8]:
+    assert show.main([str(path), "--out", str(out), *map(str, options)]) == 0
+    with Image.open(out) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        return np.asarray(image)
+
+
+def cell(page: npt.NDArray[np.uint8], place: int, columns: int, side: int) -> npt.NDArray[np.uint8]:
+    y, x = (MARGIN + LINE, MARGIN)
+    y, x = y + place // columns * (side + GAP), x + place % columns * (side + GAP)
+    return page[y : y + side, x : x + side]
+
+
+def bars(page: npt.NDArray[np.uint8]) -> list[int]:
+    """Return the height of each class's bar, in pixels; 1 is an empty class."""
+    area = page[-(MARGIN + LINE + BARS) : -(MARGIN + LINE) + 1, MARGIN : MARGIN + 1000]
+    return [int((area[:, x] != 255).any(axis=1).sum()) for x in range(1000)]
+
+
+SPLITS = {
+    "Imagenet8_train_npz.zip": "train",
+    "Imagenet8_train/train_data_batch_1": "train",
+    "Imagenet8_train": "train",
+    "loose/Imagenet8_val/val_data.npz": "validation",
+    "Imagenet8_val_npz.zip": "validation",
+    "parquet/8x8": "train",
+    "parquet/8x8/validation-00000-of-00002.parquet": "validation",
+}
+HALVES = {"Imagenet8_train/train_data_batch_1": ROWS // 10, "parquet/8x8/validation-00000-of-00002.parquet": 10}
+
+
+@pytest.mark.parametrize("path", list(SPLITS))
+def test_the_sheet_has_the_pixels_and_the_histogram_the_counts(path: str, laid: Path, tmp_path: Path) -> None:
+    rows = archives.resized_rows(SIZE)[SPLITS[path]]
+    rows = rows[: HALVES.get(path, len(rows))]
+    page = shown(laid / path, tmp_path / "x.png")
+    columns, side = int(np.ceil(np.sqrt(len(rows)))), 32
+    for place, row in enumerate(rows):
+        enlarged = picture(row["image"], SIZE).resize((side, side), Image.Resampling.NEAREST)
+        assert (cell(page, place, columns, side) == np.asarray(enlarged)).all()
+    counts = np.bincount([row["label"] for row in rows], minlength=1000)
+    assert [height > 1 for height in bars(page)] == [bool(count) for count in counts]
+
+
+def test_bars_are_as_tall_as_their_counts() -> None:
+    counts = np.zeros(1000, np.int64)
+    counts[[0, 500, 999]] = [100, 50, 25]
+    page = np.asarray(_sheet.draw("", [], counts))
+    heights = bars(page)
+    assert [heights[label] - 1 for label in (0, 500, 999)] == [BARS - 1, (BARS - 1) // 2, (BARS - 1) // 4]
+
+
+def test_large_photographs_are_shrunk_and_encoded_rows_without_labels_shown(tmp_path: Path) -> None:
+    file = sample.jpeg(np.full((200, 100, 3), 90, np.uint8))
+    pq.write_table(pa.table({"image": [{"bytes": file, "path": None}]}), tmp_path / "test-00000-of-00001.parquet")
+    page = shown(tmp_path, tmp_path / "x.png")
+    assert (np.abs(cell(page, 0, 1, 64)[:, :32].astype(int) - 90) < 3).all()
+    assert page.shape[0] == 3 * MARGIN + LINE + 64 + GAP
+
+
+def test_as_many_images_as_asked_for(laid: Path, tmp_path: Path) -> None:
+    page = shown(laid / "Imagenet64_train_part1_npz.zip", tmp_path / "x.png", "--images", 4)
+    rows = archives.resized_rows(64)["train"][:4]
+    assert [cell(page, n, 2, 64).tobytes() for n in range(4)] == [row["image"] for row in rows]
+
+
+def test_a_split_by_name(laid: Path, tmp_path: Path) -> None:
+    one = shown(laid / "parquet" / "8x8", tmp_path / "1.png", "--split", "validation", "--images", 5)
+    other = shown(laid / "Imagenet8_val_npz.zip", tmp_path / "2.png", "--images", 5)
+    assert (one[MARGIN + LINE :] == other[MARGIN + LINE :]).all()
+
+
+def test_the_command_says_what_it_wrote(laid: Path, tmp_path: Path) -> None:
+    command = (sys.executable, "-W", "error", "-m", "loaders.show")
+    done = run(*command, laid / "parquet" / "8x8", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"8x8-train.png: 8x8-train: {ROWS} of {ROWS} images; {ROWS} of 1,000 classes")
+    assert [path.name for path in tmp_path.iterdir()] == ["8x8-train.png"]
+
+
+def test_what_cannot_be_shown(laid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text").write_text("no batch")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "bad-image.parquet").write_bytes(_bad_image())
+    cases: dict[Path, list[str]] = {
+        tmp_path / "none": ["none", "No such file"],
+        tmp_path / "text": ["expected an npz or a pickled batch"],
+        tmp_path / "cut.parquet": ["cut.parquet", "cannot be read as Parquet"],
+        tmp_path / "bad-image.parquet": ["bad-image.parquet", "cannot be decoded"],
+        laid / "parquet": ["parquet/8x8"],
+    }
+    for path, parts in cases.items():
+        assert show.main([str(path), "--out", str(tmp_path / "x.png")]) == 1
+        error = capsys.readouterr().err
+        assert all(part in error for part in parts), error
+    assert show.main([str(laid / "parquet" / "8x8"), "--split", "test"]) == 1
+    assert "there is train, validation" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+
+
+def _bad_image() -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"image": [{"bytes": b"no image", "path": None}], "label": [1]}), buffer)
+    return buffer.getvalue()
