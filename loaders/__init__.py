@@ -56,14 +56,21 @@ def select(wanted: list[str]) -> dict[str, list[str]]:
         if word != "all" and dataset not in names():
             raise _unknown(word)
         for name in names() if word == "all" else [dataset]:
-            configs = [known.name for known in load(name).DATASET.configs]
-            if config and config not in configs:
-                raise _unknown(word)
-            chosen.setdefault(name, []).extend([config] if config else configs)
-    return {
-        name: [known.name for known in load(name).DATASET.configs if known.name in configs]
-        for name, configs in chosen.items()
-    }
+            configs = [_known(word, name, config)] if config else [known.name for known in load(name).DATASET.configs]
+            chosen.setdefault(name, []).extend(configs)
+    return {name: _in_order(name, configs) for name, configs in chosen.items()}
+
+
+def _known(word: str, name: str, config: str) -> str:
+    try:
+        return load(name).config(config).name
+    except KeyError:
+        raise _unknown(word) from None
+
+
+def _in_order(name: str, configs: list[str]) -> list[str]:
+    listed = [known.name for known in load(name).DATASET.configs]
+    return [config for config in dict.fromkeys([*listed, *sorted(configs)]) if config in configs]
 
 
 def _unknown(word: str) -> UnknownConfig:

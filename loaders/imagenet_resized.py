@@ -24,6 +24,7 @@ _TRAIN_SHARDS = {8: 8, 16: 8, 32: 40, 64: 80}  # 31, 116, 86 and 139 MB; whole s
 _VALIDATION_SHARDS = {8: 1, 16: 1, 32: 8, 64: 8}
 _ROW_BYTES = {8: 186, 16: 630, 32: 2230, 64: 8740}  # of Parquet, measured on crops of photographs
 _BATCHES = 10
+_CONFIG = re.compile(r"(8|16|32|64)x\1(?:-(?:nearest|bilinear|hamming|bicubic|lanczos))?")
 _MEMBER = re.compile(r"(?:\w[\w.-]*/)?(?:train_data_batch_(\d+)|val_data)\.npz")
 
 # fmt: off
@@ -57,7 +58,16 @@ DATASET = Dataset(
 )
 
 
-config = DATASET.config
+def config(name: str) -> Config:
+    """Return a config by name; raises KeyError.
+
+    Beside the published ones there is one for each other filter that `loaders.regenerate` resizes with, such as
+    "32x32-lanczos": built when it is asked for by name, and never with "all".
+    """
+    match = _CONFIG.fullmatch(name)
+    if not match:
+        raise KeyError(name)
+    return Config(name, _splits(int(match[1])))
 
 
 def _size(config: str) -> int:
@@ -69,14 +79,29 @@ def find(config: Config, folder: SourceFolder) -> Found:
     archives: dict[str, tuple[Archive, ...]] = {}
     missing: list[Source] = []
     for split, short in (("train", "train"), ("validation", "val")):
-        stem = f"Imagenet{_size(config.name)}_{short}"
-        sources = [source for name, source in SOURCES.items() if name.startswith(f"{stem}_")]
-        zips = [(source, folder.find(source)) for source in sources]
+        stem = _stem(config.name, short)
+        zips = [(source, _look(folder, source)) for source in _sources(stem)]
         absent = [source for source, archive in zips if archive is None]
         batches = _loose_batches(folder, stem) if absent else []
         archives[split] = tuple(batches) or tuple(archive for _, archive in zips if archive)
         missing += [] if batches else absent
     return Found(archives, tuple(missing), folder.rows(DATASET.name, config.name))
+
+
+def _stem(config: str, short: str) -> str:
+    size, _, resample = config.partition("-")
+    return f"Imagenet{_size(size)}_{resample}_{short}" if resample else f"Imagenet{_size(size)}_{short}"
+
+
+def _sources(stem: str) -> list[Source]:
+    is_large = stem.startswith("Imagenet64_") and stem.endswith("_train")
+    names = [f"{stem}_part{n}_npz.zip" for n in (1, 2)] if is_large else [f"{stem}_npz.zip"]
+    page = "nowhere: upstream has one filter. Make it with python -m loaders.regenerate --resample"
+    return [SOURCES.get(name) or Source(name, 0, "", page) for name in names]
+
+
+def _look(folder: SourceFolder, source: Source) -> Archive | None:
+    return folder.find(source) if source.name in SOURCES else folder.find_unregistered(source.name)
 
 
 def _loose_batches(folder: SourceFolder, stem: str) -> list[Archive]:

@@ -24,7 +24,7 @@ from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from isal import igzip_lib
+from zlib_ng import zlib_ng
 
 READ = 128 * 1024  # bytes read and given to a library at once
 PAGE = 128 * 1024  # bytes of uncompressed column data in a page
@@ -88,7 +88,7 @@ def _data_start(file: IO[bytes], info: zipfile.ZipInfo) -> int:
 
 
 def _stream(clock: Clock, compressed: Iterator[bytes]) -> Iterator[bytes]:
-    decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
+    decompressor = zlib_ng.decompressobj(-15)
     return (clock(decompressor.decompress, piece) for piece in compressed)
 
 
@@ -111,7 +111,7 @@ def inflate(task: Task, size: int) -> Done:
             spans = [(start := _data_start(opened, a), start + a.compress_size) for a in arrays]
         member = pieces(raw, _data_start(raw, info), info.compress_size)
         stream = member if info.compress_type == zipfile.ZIP_STORED else _stream(clock, member)
-        inflaters = [igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE) for _ in arrays]
+        inflaters = [zlib_ng.decompressobj(-15) for _ in arrays]
         for parts in _cut(stream, spans):
             for inflater, part in zip(inflaters, parts, strict=True):
                 given += len(clock(inflater.decompress, part)) if part else 0

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import loaders
 from loaders import imagenet_resized
 from publish import sample as writers
 from tests import archives, contract
@@ -89,3 +90,16 @@ def test_shards_start_and_stop_anywhere_in_batches(size: int, tmp_path: Path) ->
     assert np.array_equal(np.concatenate([b.pixels for b in blocks if b.pixels is not None]).reshape(200, -1), pixels)
     table = pa.Table.from_batches([block.rows for block in blocks])
     assert table["label"].to_pylist() == (labels - 1).tolist()
+
+
+@pytest.mark.parametrize("name", ["8x8-nearest", "16x16-bilinear", "32x32-hamming", "64x64-bicubic", "64x64-lanczos"])
+def test_another_filter_is_a_config_that_is_built_only_when_named(name: str) -> None:
+    assert loaders.select([f"imagenet_resized/{name}"]) == {"imagenet_resized": [name]}
+    assert name not in loaders.select(["all"])["imagenet_resized"]
+    assert loaders.load("imagenet_resized").config(name).splits == imagenet_resized.config(name.split("-")[0]).splits
+
+
+@pytest.mark.parametrize("name", ["8x8-box", "8x16", "8x8-", "128x128", "32x32-lancz"])
+def test_no_other_config_is_made_up(name: str) -> None:
+    with pytest.raises(loaders.UnknownConfig, match="Did you mean"):
+        loaders.select([f"imagenet_resized/{name}"])
