@@ -122,7 +122,7 @@ def _pool(workers: int) -> Iterator[list[ProcessPoolExecutor]]:
         for process in multiprocessing.active_children():
             process.kill()
         for executor in executors:
-            executor.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            executor.shutdown(wait=isinstance(error, Exception | GeneratorExit), cancel_futures=True)
         raise
     for executor in executors:
         executor.shutdown()
