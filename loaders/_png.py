@@ -26,7 +26,7 @@ HEAD = 48  # bytes before the first row
 TAIL = 20  # bytes after the last one
 _IDAT = 37  # where the CRC of the IDAT chunk starts counting: at its type
 _SUB, _UP = 1, 2
-_BLOCK_BYTES = 800_000  # pixels worked on at a time: a block and what is made of it stay close to the core
+_BLOCK_BYTES = 800000  # pixels worked on at a time: a block and what is made of it stay close to the core
 
 
 def file_bytes(size: int) -> int:

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,17 +172,15 @@ class _Run:
         for name in self._stages:
             if not left[name]:
                 self._finish(name)
-        with ThreadPoolExecutor(1) as flusher:  # bytes go to the disk while the next shards are built
-            for task, done in runner.run(list(todo.values()), self._options.workers):
-                split = owner[task.name]
-                split.take(task, done)
-                if done.receipt:
-                    self._progress.add(done.receipt.rows, done.receipt.bytes)
-                    flusher.submit(staging.flush, split.staged(task.name))
-                self._digests.raise_found()
-                left[split.build.dataset] -= 1
-                if not left[split.build.dataset]:
-                    self._finish(split.build.dataset)
+        for task, done in runner.run(list(todo.values()), self._options.workers):
+            split = owner[task.name]
+            split.take(task, done)
+            if done.receipt:
+                self._progress.add(done.receipt.rows, done.receipt.bytes)
+            self._digests.raise_found()
+            left[split.build.dataset] -= 1
+            if not left[split.build.dataset]:
+                self._finish(split.build.dataset)
 
     def _finish(self, name: str) -> None:
         splits = self._of(name)

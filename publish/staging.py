@@ -3,6 +3,9 @@
 `OUT/.partial/DATASET/KEY/` holds the finished shards of a split, each with its receipt beside it; KEY changes when the
 archives or the plan do, so that a killed run is taken up where it was and nothing stale is ever taken for done. A
 repository is put together whole beside the old one and changes places with it in one step.
+
+Files are not forced to the disk: what a power cut may leave of them has another digest than the manifest says, which
+the next run finds and builds anew.
 """
 
 import ctypes
@@ -112,9 +115,6 @@ def place(new: Path, links: Mapping[str, Path], texts: Mapping[str, bytes]) -> N
     for path, content in texts.items():
         (new / path).parent.mkdir(parents=True, exist_ok=True)
         (new / path).write_bytes(content)
-    for file in new.rglob("*"):
-        if file.is_file():
-            flush(file)
 
 
 def _link(origin: Path, path: Path) -> None:
@@ -122,12 +122,6 @@ def _link(origin: Path, path: Path) -> None:
         os.link(origin, path, follow_symlinks=False)
     except OSError:  # a file system without hard links
         shutil.copy2(origin, path, follow_symlinks=False)
-
-
-def flush(path: Path) -> None:
-    """Wait until the bytes of a file are on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def exchange(new: Path, final: Path) -> None:
