@@ -55,11 +55,12 @@ def peers(size: int, workers: int, tfds: str | None) -> list[Peer]:
     return [Peer("ours", ours), Peer("stock", stock)] + ([Peer("TFDS", tensorflow)] if tfds else [])
 
 
-def build(peer: Peer, source: Path, out: Path) -> Measurement:
+def build(peer: Peer, source: Path, out: Path, memory: bool = False) -> Measurement:
     """Build once into an emptied folder; what was remembered of the archives is forgotten first."""
     shutil.rmtree(out, ignore_errors=True)
     with tempfile.TemporaryDirectory() as cache:
-        return run(peer.command(source, out), {"XDG_CACHE_HOME": cache, "HF_HOME": cache, "HF_HUB_OFFLINE": "1"})
+        env = {"XDG_CACHE_HOME": cache, "HF_HOME": cache, "HF_HUB_OFFLINE": "1"}
+        return run(peer.command(source, out), env, memory=memory)
 
 
 def images(out: Path) -> int:
@@ -82,6 +83,7 @@ def compare(size: int, source: Path, work: Path, options: argparse.Namespace) ->
     command = [sys.executable, "-m", "tests.benchmarks.floor", str(source), str(work / "ours"), "--size", str(size)]
     runs["floor"] = partial(run, [*command, "--workers", str(options.workers)])
     found = interleaved(options.repeat, runs)
+    peaks = {p.name: build(p, source, work / p.name, memory=True).peak for p in every}
     rows, few = images(work / "ours"), images(work / "ours-small")
     wall = {name: statistics.median(m.wall for m in ms) for name, ms in found.items()}
     cost = {p.name: (wall[p.name] - wall[f"{p.name} small"]) / (rows - few) * 1e6 for p in every}
@@ -89,7 +91,7 @@ def compare(size: int, source: Path, work: Path, options: argparse.Namespace) ->
     sizes = {p.name: size_of(work / p.name, "*.tfrecord*" if p.name == "TFDS" else "*.parquet") for p in every}
     lines: list[tuple[str, ...]] = []
     for name, each in cost.items():
-        peak = max((m.peak for m in found[name]), default=0) if name != "floor" else 0
+        peak = peaks.get(name, 0)
         fixed = f"{wall[f'{name} small']:.2f}" if name != "floor" else "-"
         written = f"{sizes[name] / rows:,.0f}" if name in sizes else "-"
         ratio = f"{sizes[name] / sizes['stock']:.3f}" if name in sizes else "-"
