@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -15,21 +14,6 @@ from tests.building import ROOT
 
 DATASETS = loaders.names()
 SOURCES = sorted(path for folder in ("loaders", "publish", "cards") for path in (ROOT / folder).glob("*.py"))
-TEXTS = sorted(
-    path
-    for pattern in (
-        "*.md",
-        "*.toml",
-        "cards/*",
-        "loaders/*.py",
-        "publish/*.py",
-        "tests/**/*.py",
-        "tests/**/*.md",
-        ".ci/*",
-    )
-    for path in ROOT.glob(pattern)
-    if path.is_file()
-)
 LONGEST = 300
 # The flow, from left to right: a step imports nothing that leads to a step to the right of it.
 FLOW = ("measure", "shard", "card", "repository", "destination", "build", "__main__")
@@ -169,29 +153,6 @@ def test_data_flows_one_way(step: str) -> None:
 
 def test_no_two_modules_import_each_other() -> None:
     assert [name for name in graph() if name in reached_from(name)] == []
-
-
-# Every text
-
-
-# Joined here, so that this file does not find itself.
-FORBIDDEN = ["/" + "work/", "/" + "tmp/w", "../" + "shared", "py" + "pi.org", "python" + "hosted"]
-FORBIDDEN_PATTERN = re.compile(
-    "|".join(
-        [
-            *map(re.escape, FORBIDDEN),
-            r"\bissue " + r"#?\d+ of this",
-            r"\b[SBP]\d{1,2}\b(?= of FAULTS)",
-            "DESIGN" + r"\.md",
-        ]
-    )
-)
-
-
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_word_of_where_it_was_written(path: Path) -> None:
-    found = FORBIDDEN_PATTERN.findall(path.read_text(encoding="utf-8"))
-    assert found == [], f"{path.relative_to(ROOT)} holds {sorted(set(found))}, which mean nothing to its readers."
 
 
 def test_the_packages_hold_their_data() -> None:
