@@ -4,13 +4,11 @@ Paper: https://arxiv.org/abs/2002.05709; lists: https://github.com/google-resear
 digests of the files: TensorFlow Datasets 4.9.10. Labels are ILSVRC's: 0 is tench. Validation is ILSVRC's, whole.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
-from loaders import _encoded, _tar, classes
+from loaders import _encoded, _ilsvrc, _tar, classes
 from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
 from loaders._errors import SourceProblem
 from loaders._index import members_by_tar
@@ -18,11 +16,6 @@ from loaders._source import Archive, Found, Source, SourceFolder
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms)"
 _LISTS = "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
-_DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
-_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
-_TRAIN_FILE = re.compile(r"(n\d{8})_\d+\.JPEG")
-_VALIDATION_FILE = re.compile(r"(?:\./)?(?:val/)?(ILSVRC2012_val_(\d{8})\.JPEG)")
-_CLASS_TAR = re.compile(r"(?:\./)?(n\d{8})\.tar")
 
 # fmt: off
 _FILES = {
@@ -59,7 +52,7 @@ def find(config: Config, folder: SourceFolder) -> Found:
     """Take the two tars, the config's list, and the development kit or its ground truth when one is there."""
     wanted = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar", "list": _list(config)}
     archives = {role: folder.find(SOURCES[name]) for role, name in wanted.items()}
-    truth = folder.find_unregistered(_TRUTH) or folder.find_unregistered(_DEVKIT)
+    truth = folder.find_unregistered(_ilsvrc.TRUTH) or folder.find_unregistered(_ilsvrc.DEVKIT)
     return Found(
         {role: (archive,) for role, archive in (archives | {"truth": truth}).items() if archive},
         tuple(SOURCES[wanted[role]] for role, archive in archives.items() if not archive),
@@ -96,7 +89,7 @@ def _plan_train(config: Config, split: Split, found: Found, partial: bool) -> Sp
 def _plan_validation(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     (archive,) = found.archives["validation"]
     truth = found.archives.get("truth", ())
-    labels = _truth_labels(truth[0].path) if truth else validation_labels()
+    labels = _ilsvrc.truth_labels(truth[0].path) if truth else _ilsvrc.validation_labels()
     members = _tar.scan(archive.path)
     photos = list(_validation_photos(archive.path, members, labels))
     return _split_plan(config, split, photos, found, partial, (archive, *truth), members.skipped)
@@ -122,7 +115,7 @@ def _listed(path: Path) -> set[str]:
     names = path.read_text(encoding="ascii", errors="replace").split()
     if not names:
         raise SourceProblem(f"{path}: lists nothing, expected names like n01440764_10026.JPEG. Download it again.")
-    if strange := next((name for name in names if not _TRAIN_FILE.fullmatch(name)), None):
+    if strange := next((name for name in names if not _ilsvrc.TRAIN_FILE.fullmatch(name)), None):
         raise SourceProblem(f"{path}: lists {strange[:80]!r}, expected names like n01440764_10026.JPEG.")
     if len(set(names)) != len(names):
         raise SourceProblem(f"{path}: lists {Counter(names).most_common(1)[0][0]} more than once.")
@@ -133,49 +126,16 @@ def _train_photos(path: Path, listed: set[str], skipped: Counter[str]) -> Iterat
     labels = classes.label_of_wnid("ilsvrc")
     index = members_by_tar(path)
     skipped += index.skipped
-    for tar_name, inner in index.tars.items():
-        match = _CLASS_TAR.fullmatch(tar_name)
-        if not match or match[1] not in labels:
-            raise SourceProblem(f"{path}: holds {tar_name!r}, expected one tar a class, named like n01440764.tar.")
+    for wnid, inner in _ilsvrc.class_tars(path, index, labels):
         for name, offset, size in zip(inner.names, inner.offsets, inner.sizes, strict=True):
-            file = _TRAIN_FILE.fullmatch(name)
-            if not file or file[1] != match[1]:
-                raise SourceProblem(f"{path}: {tar_name} holds {name!r}, expected names like {match[1]}_1.JPEG.")
             if name in listed:
-                yield _encoded.Photo(name, labels[match[1]], offset, size)
+                yield _encoded.Photo(name, labels[wnid], offset, size)
 
 
 def _validation_photos(path: Path, members: _tar.Members, labels: list[int]) -> Iterator[_encoded.Photo]:
-    for name, offset, size in zip(members.names, members.offsets, members.sizes, strict=True):
-        match = _VALIDATION_FILE.fullmatch(name)
-        if not match or not 1 <= int(match[2]) <= len(labels):
-            raise SourceProblem(f"{path}: holds {name!r}, expected ILSVRC2012_val_00000001.JPEG to ...00050000.JPEG.")
-        yield _encoded.Photo(match[1], labels[int(match[2]) - 1], offset, size)
-
-
-def validation_labels() -> list[int]:
-    """Return the ILSVRC labels of the 50,000 validation photographs, in the order of their names."""
-    return [int(label) for label in (files(__package__) / "ilsvrc_validation_labels.txt").read_text().split()]
-
-
-def _truth_labels(path: Path) -> list[int]:
-    """Return the same from the development kit, whose ids are 1-based in the order of map_clsloc.txt."""
-    text = path.read_bytes() if path.name == _TRUTH else _from_devkit(path)
-    order = classes.clsloc_to_ilsvrc()
-    ids = [int(word) if word.isdigit() else -1 for word in text.split()]
-    if (strange := next((i for i in ids if not 1 <= i <= classes.COUNT), None)) is not None:
-        raise SourceProblem(f"{path}: holds the class id {strange}, expected ids from 1 to 1000, one a line.")
-    if len(ids) != _VALIDATION.rows:
-        raise SourceProblem(f"{path}: holds {len(ids):,} class ids, expected {_VALIDATION.rows:,}.")
-    return [order[i - 1] for i in ids]
-
-
-def _from_devkit(path: Path) -> bytes:
-    members = _tar.scan(path)
-    for name, offset, size in zip(members.names, members.offsets, members.sizes, strict=True):
-        if name.rpartition("/")[2] == _TRUTH:
-            return next(_tar.read_members(path, [offset], [size]))
-    raise SourceProblem(f"{path}: holds no {_TRUTH}. Delete it to use the labels that come with the package.")
+    photos = _ilsvrc.labelled(path, "validation", members.names, labels)
+    for (name, label), offset, size in zip(photos, members.offsets, members.sizes, strict=True):
+        yield _encoded.Photo(name, label, offset, size)
 
 
 def batches(job: Job) -> Iterator[Batch]:

@@ -139,7 +139,7 @@ def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
 
 def _warn(made: "Sequence[Made]", subsample: int) -> None:
     """Say what a person would otherwise find out in training: photographs left out, and originals that lack some."""
-    from loaders._originals import PUBLISHED
+    from loaders._ilsvrc import COUNTS
 
     unreadable = made[0].unreadable
     for name, why in list(unreadable.items())[:_SHOWN]:
@@ -147,8 +147,8 @@ def _warn(made: "Sequence[Made]", subsample: int) -> None:
     if unreadable:
         print(f"{len(unreadable):,} unreadable photographs left out; the sidecar lists them all", file=sys.stderr)
     for split, rows in made[0].rows.items():
-        if subsample == 1 and rows != PUBLISHED[split]:
-            print(f"warning: {rows:,} photographs of {split}; ILSVRC has {PUBLISHED[split]:,}", file=sys.stderr)
+        if subsample == 1 and rows != COUNTS[split]:
+            print(f"warning: {rows:,} photographs of {split}; ILSVRC has {COUNTS[split]:,}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from loaders import classes, imagenet2012_subset
+from loaders import _ilsvrc, classes
 from loaders._source import write_sidecar
 from publish._drawing import U8, draw
 
@@ -237,7 +237,7 @@ def write_ilsvrc_validation(folder: Path, photos: Iterable[tuple[int, bytes]]) -
 
 def first_of_each_class() -> list[int]:
     """Return 1000 numbers of validation photographs, the first of each class, by ILSVRC label."""
-    _, first = np.unique(imagenet2012_subset.validation_labels(), return_index=True)
+    _, first = np.unique(_ilsvrc.validation_labels(), return_index=True)
     return [int(number) + 1 for number in first]
 
 

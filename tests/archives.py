@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from loaders import classes
+from loaders import _ilsvrc, classes
 from publish import sample
 from publish._drawing import U8, draw
 
@@ -183,10 +183,8 @@ TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 def truth_ids() -> list[int]:
     """Return the development kit's 50,000 ids, from 1, in the order of map_clsloc.txt."""
-    from loaders import imagenet2012_subset
-
     order = np.argsort(classes.clsloc_to_ilsvrc()) + 1
-    return [int(order[label]) for label in imagenet2012_subset.validation_labels()]
+    return [int(order[label]) for label in _ilsvrc.validation_labels()]
 
 
 def truth_text(ids: Iterable[int]) -> bytes:

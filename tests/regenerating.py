@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from loaders import classes, imagenet2012_subset
+from loaders import _ilsvrc, classes
 from loaders._source import SIDECAR
 from publish import sample
 from publish._drawing import U8, draw
@@ -39,7 +39,7 @@ class Originals:
             label = classes.label_of_wnid("clsloc")
             return sorted((n, f, label[wnid] + 1) for wnid, photos in self.train.items() for n, f in photos.items())
         clsloc = np.argsort(classes.clsloc_to_ilsvrc())
-        ilsvrc = imagenet2012_subset.validation_labels()
+        ilsvrc = _ilsvrc.validation_labels()
         return [
             (validation_name(number), file, int(clsloc[ilsvrc[number - 1]]) + 1)
             for number, file in sorted(self.validation.items())

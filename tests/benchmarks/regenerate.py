@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from loaders import _originals
+from loaders import _ilsvrc, _originals
 from publish.progress import table
 from tests.benchmarks.measure import Measurement, interleaved, run
 
@@ -26,7 +26,7 @@ WAYS = ("ours", "authors", "bound")
 
 def photographs(source: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (WordNet id, or "" for validation; photograph)."""
-    if (source / _originals.TRAIN_TAR).is_file():
+    if (source / _ilsvrc.TARS["train"][0]).is_file():
         for split, photos in _originals.find(source).items():
             for name, (_, file) in zip(photos.names, photos.read(), strict=True):
                 yield name[:9].decode() if split == "train" else "", file
