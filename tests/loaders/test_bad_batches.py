@@ -33,6 +33,7 @@ def with_validation(folder: Path, **changed: Any) -> Path:
     return folder / VALIDATION
 
 
+@pytest.mark.keeps("S17", "S19")
 @pytest.mark.parametrize(
     ("values", "cause"),
     [
@@ -56,6 +57,7 @@ def test_labels_that_are_none(values: Any, cause: str, tmp_path: Path) -> None:
     says(refused("imagenet_resized", "8x8", tmp_path), path, "val_data.npz", cause)
 
 
+@pytest.mark.keeps("S19")
 @pytest.mark.parametrize(
     ("values", "cause"),
     [
@@ -74,11 +76,13 @@ def test_data_of_another_shape(values: Any, cause: str, tmp_path: Path) -> None:
     says(refused("imagenet_resized", "8x8", tmp_path), path, "val_data.npz", cause)
 
 
+@pytest.mark.keeps("S16")
 def test_no_rows_at_all(tmp_path: Path) -> None:
     path = with_validation(tmp_path, data=np.zeros((0, 192), np.uint8), labels=np.zeros(0, np.int64))
     says(refused("imagenet_resized", "8x8", tmp_path), path, "found 0")
 
 
+@pytest.mark.keeps("S9")
 def test_an_object_array_is_not_unpickled(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     path = with_validation(tmp_path)
@@ -123,6 +127,7 @@ def with_member(folder: Path, header: str, data: bytes = b"", claimed: int | Non
 HUGE = "{'descr':'|u1','fortran_order':False,'shape':(100000000,192)}"
 
 
+@pytest.mark.keeps("S10")
 @pytest.mark.parametrize("claimed", [None, 192 * 10**8])
 def test_a_header_that_claims_gigabytes(claimed: int | None, tmp_path: Path) -> None:
     path = with_member(tmp_path, HUGE, bytes(192), claimed)
@@ -135,6 +140,7 @@ def test_a_header_that_claims_gigabytes(claimed: int | None, tmp_path: Path) -> 
     assert peak < 50e6
 
 
+@pytest.mark.keeps("S10")
 @pytest.mark.parametrize(
     "header",
     [
@@ -157,6 +163,7 @@ def test_a_header_that_is_none(header: str, tmp_path: Path) -> None:
     says(refused("imagenet_resized", "8x8", tmp_path), path, "val_data.npz", "data")
 
 
+@pytest.mark.keeps("S16")
 @pytest.mark.parametrize(
     ("numbers", "cause"),
     [
@@ -173,6 +180,7 @@ def test_a_batch_too_few_or_too_many(numbers: Any, cause: str, tmp_path: Path) -
     says(refused("imagenet_resized", "8x8", tmp_path), tmp_path / TRAIN, "expected train_data_batch_1, ", cause)
 
 
+@pytest.mark.keeps("S15")
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 @pytest.mark.parametrize("name", ["train_data_batch_3.npz", "folder/train_data_batch_3.npz", "train_data_batch_03.npz"])
 def test_a_batch_that_is_there_twice(name: str, tmp_path: Path) -> None:
@@ -182,6 +190,7 @@ def test_a_batch_that_is_there_twice(name: str, tmp_path: Path) -> None:
     says(refused("imagenet_resized", "8x8", tmp_path), tmp_path / TRAIN, "more than once")
 
 
+@pytest.mark.keeps("S12", "S14")
 @pytest.mark.parametrize(
     "name",
     ["readme.txt", "../train_data_batch_3.npz", "/train_data_batch_3.npz", "C:\\val_data.npz", "a/b/val_data.npz"],
@@ -193,6 +202,7 @@ def test_a_zip_with_another_member(name: str, tmp_path: Path) -> None:
     says(refused("imagenet_resized", "8x8", tmp_path), tmp_path / TRAIN, repr(name), "expected only members named")
 
 
+@pytest.mark.keeps("S14")
 def test_litter_in_a_zip_is_skipped_and_counted(tmp_path: Path) -> None:
     laid = archives.resized(tmp_path, [8])
     with zipfile.ZipFile(tmp_path / TRAIN, "a") as archive:
@@ -224,6 +234,7 @@ def encrypted(data: bytes) -> bytes:
     return data
 
 
+@pytest.mark.keeps("S1", "S2")
 @pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize("deflated", [False, True])
 def test_a_damaged_byte_is_found_without_a_digest(place: float, deflated: bool, tmp_path: Path) -> None:
@@ -235,6 +246,7 @@ def test_a_damaged_byte_is_found_without_a_digest(place: float, deflated: bool, 
     says(refused("imagenet_resized", "8x8", tmp_path), path)
 
 
+@pytest.mark.keeps("S16")
 def test_loose_batches_that_are_not_all_there(tmp_path: Path) -> None:
     archives.resized_pickles(tmp_path, [8])
     (tmp_path / "Imagenet8_train/train_data_batch_4").unlink()

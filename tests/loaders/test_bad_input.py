@@ -22,6 +22,7 @@ def deadline() -> Iterator[None]:
         yield
 
 
+@pytest.mark.keeps("S1")
 @pytest.mark.parametrize("name", [TRAIN, VALIDATION])
 def test_one_flipped_byte_is_found_by_its_digest(name: str, tmp_path: Path) -> None:
     laid = archives.resized(tmp_path, [8])
@@ -33,6 +34,7 @@ def test_one_flipped_byte_is_found_by_its_digest(name: str, tmp_path: Path) -> N
     says(str(caught.value), tmp_path / name, "expected SHA-256", "found")
 
 
+@pytest.mark.keeps("S1")
 def test_another_size_is_found_first(tmp_path: Path) -> None:
     archives.resized(tmp_path, [8])
     write_sidecar(tmp_path, "sample", {"imagenet_resized/8x8": archives.SPLITS})
@@ -42,11 +44,13 @@ def test_another_size_is_found_first(tmp_path: Path) -> None:
     says(refused("imagenet_resized", "8x8", tmp_path, False), tmp_path / TRAIN, f"expected {size - 1:,}", f"{size:,}")
 
 
+@pytest.mark.keeps("S1", "S16")
 def test_archives_nobody_vouches_for_need_leave(tmp_path: Path) -> None:
     archives.resized(tmp_path, [8])
     says(refused("imagenet_resized", "8x8", tmp_path, False), tmp_path / TRAIN, "239,296,243 bytes", "--allow-partial")
 
 
+@pytest.mark.keeps("S7")
 @pytest.mark.parametrize(("config", "name"), [("8x8", TRAIN), ("64x64", "Imagenet64_train_part2_npz.zip")])
 def test_another_file_of_upstream_is_known_by_its_size(config: str, name: str, tmp_path: Path) -> None:
     size = int(config.partition("x")[0])
@@ -63,6 +67,7 @@ def sparse(path: Path, size: int) -> None:
         file.truncate(size)
 
 
+@pytest.mark.keeps("S4")
 @pytest.mark.parametrize("start", [b"<!DOCTYPE html><html>", b"\n  <html lang='en'>"])
 @pytest.mark.parametrize("partial", [True, False])
 def test_a_page_saved_as_an_archive(start: bytes, partial: bool, tmp_path: Path) -> None:
@@ -93,6 +98,7 @@ every_archive = pytest.mark.parametrize(("dataset", "config", "name"), ARCHIVES)
 every_binary = pytest.mark.parametrize(("dataset", "config", "name"), [a for a in ARCHIVES if a[2][-3:] != "txt"])
 
 
+@pytest.mark.keeps("S7")
 @every_archive
 @pytest.mark.parametrize("content", [b"", b"\0", b"not an archive at all\n" * 100, b"PK\3\4", b"\x1f\x8b\x08\0"])
 def test_other_content_under_the_name(dataset: str, config: str, name: str, content: bytes, tmp_path: Path) -> None:
@@ -101,6 +107,7 @@ def test_other_content_under_the_name(dataset: str, config: str, name: str, cont
     says(refused(dataset, config, tmp_path), tmp_path / name)
 
 
+@pytest.mark.keeps("S2")
 @every_binary
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.9])
 def test_an_archive_cut_short(dataset: str, config: str, name: str, part: float, tmp_path: Path) -> None:
@@ -109,6 +116,7 @@ def test_an_archive_cut_short(dataset: str, config: str, name: str, part: float,
     says(refused(dataset, config, tmp_path), tmp_path / name)
 
 
+@pytest.mark.keeps("S2")
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.99])
 def test_a_gzip_cut_short(part: float, tmp_path: Path) -> None:
     archives.v2(tmp_path, compressed=True)
@@ -117,6 +125,7 @@ def test_a_gzip_cut_short(part: float, tmp_path: Path) -> None:
     says(refused("imagenet_v2", "topimages", tmp_path), path, "cut short")
 
 
+@pytest.mark.keeps("S2")
 def test_a_gzip_with_a_damaged_byte(tmp_path: Path) -> None:
     archives.v2(tmp_path, compressed=True)
     path = tmp_path / "imagenetv2-top-images.tar.gz"
@@ -124,6 +133,7 @@ def test_a_gzip_with_a_damaged_byte(tmp_path: Path) -> None:
     says(refused("imagenet_v2", "topimages", tmp_path), path, "damaged")
 
 
+@pytest.mark.keeps("S3", "S16")
 @pytest.mark.parametrize(
     ("dataset", "config", "name"), [a for a in ARCHIVES if a[2].endswith((".tar", ".tar.gz"))], ids=str
 )
@@ -141,6 +151,7 @@ def test_a_tar_cut_between_two_members(dataset: str, config: str, name: str, tmp
     says(refused_rows(dataset, config, tmp_path), path)
 
 
+@pytest.mark.keeps("S7")
 def test_validation_in_the_place_of_train(tmp_path: Path) -> None:
     archives.resized(tmp_path, [8])
     (tmp_path / TRAIN).write_bytes((tmp_path / VALIDATION).read_bytes())
@@ -148,6 +159,7 @@ def test_validation_in_the_place_of_train(tmp_path: Path) -> None:
     says(text, tmp_path / TRAIN, "expected train_data_batch_1", "found val_data", "exchanged")
 
 
+@pytest.mark.keeps("S7")
 @pytest.mark.parametrize(("wanted", "given"), [(8, 16), (16, 32), (64, 32)])
 def test_another_size_of_pictures_names_the_config_that_it_fits(wanted: int, given: int, tmp_path: Path) -> None:
     archives.resized(tmp_path, [wanted, given])
@@ -157,6 +169,7 @@ def test_another_size_of_pictures_names_the_config_that_it_fits(wanted: int, giv
     says(text, tmp_path / name, f"for {wanted}x{wanted}", f"fits the config {given}x{given}")
 
 
+@pytest.mark.keeps("S8")
 def test_all_missing_files_of_all_configs_in_one_message(tmp_path: Path) -> None:
     wanted = [(loaders.load(name), c) for name in loaders.names() for c in loaders.load(name).DATASET.configs]
     with pytest.raises(loaders.MissingSources) as caught:

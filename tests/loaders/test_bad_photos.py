@@ -35,6 +35,7 @@ def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> byte
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + end
 
 
+@pytest.mark.keeps("S11")
 @pytest.mark.parametrize(
     ("file", "cause"),
     [
@@ -58,6 +59,7 @@ def test_an_image_that_is_no_rgb_png_of_its_size(file: bytes, cause: str, tmp_pa
     says(refused("downsampled_imagenet", "32x32", tmp_path), path, "RGB PNG of 32x32", cause)
 
 
+@pytest.mark.keeps("S24")
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9, 0.95])
 def test_a_png_with_a_damaged_byte(place: float, tmp_path: Path) -> None:
     """Also near its end, where the deflate stream goes on making sense and only checksums tell."""
@@ -67,6 +69,7 @@ def test_a_png_with_a_damaged_byte(place: float, tmp_path: Path) -> None:
     says(refused("downsampled_imagenet", "32x32", tmp_path), path, "RGB PNG of 32x32")
 
 
+@pytest.mark.keeps("S14")
 @pytest.mark.parametrize("name", ["valid_32x32/readme.txt", "valid_32x32/1.jpg", "valid_32x32/one.png"])
 def test_a_tar_of_pictures_with_another_member(name: str, tmp_path: Path) -> None:
     archives.downsampled(tmp_path)
@@ -75,6 +78,7 @@ def test_a_tar_of_pictures_with_another_member(name: str, tmp_path: Path) -> Non
     says(refused("downsampled_imagenet", "32x32", tmp_path), path, repr(name), "numbered PNG")
 
 
+@pytest.mark.keeps("S25", "S12")
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
@@ -91,6 +95,7 @@ def test_a_list_that_is_none(change: Callable[[list[str]], list[str]], cause: st
     says(refused("imagenet2012_subset", "1pct", tmp_path), path, cause)
 
 
+@pytest.mark.keeps("S25")
 def test_a_listed_photograph_that_is_not_there(tmp_path: Path) -> None:
     laid = archives.subset(tmp_path)
     with (tmp_path / "1percent.txt").open("a") as file:
@@ -102,6 +107,7 @@ def test_a_listed_photograph_that_is_not_there(tmp_path: Path) -> None:
     contract.same(contract.read(train), laid, "1pct", "train")
 
 
+@pytest.mark.keeps("S25")
 def test_a_list_of_other_photographs_only(tmp_path: Path) -> None:
     archives.subset(tmp_path)
     (tmp_path / "1percent.txt").write_text("n01440764_999.JPEG\n")
@@ -135,6 +141,7 @@ def test_a_train_tar_that_is_none(outer: list[writers.Member], cause: str, tmp_p
     says(refused("imagenet2012_subset", "1pct", tmp_path), path, cause)
 
 
+@pytest.mark.keeps("S14")
 def test_litter_in_the_train_tar_is_counted(tmp_path: Path) -> None:
     archives.subset(tmp_path)
     inner = writers.tar([PHOTO, ("._n01440764_1.JPEG", b"..."), (".DS_Store", b"...")])
@@ -154,6 +161,7 @@ def test_a_validation_photograph_of_no_number(number: int, tmp_path: Path) -> No
     says(text, tmp_path / "ILSVRC2012_img_val.tar", f"ILSVRC2012_val_{number:08d}.JPEG", "00050000.JPEG")
 
 
+@pytest.mark.keeps("S15", "S21")
 @pytest.mark.parametrize("again", ["ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000001.JPEG"])
 def test_a_validation_photograph_twice(again: str, tmp_path: Path) -> None:
     archives.subset(tmp_path)
@@ -162,6 +170,7 @@ def test_a_validation_photograph_twice(again: str, tmp_path: Path) -> None:
     says(refused("imagenet2012_subset", "1pct", tmp_path), path, "ILSVRC2012_val_00000001.JPEG")
 
 
+@pytest.mark.keeps("S17")
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
@@ -204,11 +213,13 @@ def whole(count: int, per_class: int = 10) -> list[tuple[str, str, bytes]]:
     return [(str(label), f"{n:x}.jpeg", b"") for label in range(count) for n in range(per_class)]
 
 
+@pytest.mark.keeps("S20", "S18")
 def test_a_v2_archive_with_999_classes(tmp_path: Path) -> None:
     path = with_v2(tmp_path, [photo for photo in whole(1000) if photo[0] != "100"])
     says(refused_rows("imagenet_v2", "topimages", tmp_path), path, "999 classes", "class 100 has 0", "1000 classes")
 
 
+@pytest.mark.keeps("S20", "S18")
 def test_a_v2_archive_with_all_rows_but_not_ten_a_class(tmp_path: Path) -> None:
     photos = [photo for photo in whole(1000) if photo[:2] != ("7", "3.jpeg")]
     path = with_v2(tmp_path, [*photos, ("8", "extra.jpeg", b"")])

@@ -23,6 +23,7 @@ def test_a_thousand_classes_once_each() -> None:
     assert all(c.name.strip() == c.name != "" for c in table)
 
 
+@pytest.mark.keeps("S18")
 @pytest.mark.parametrize(
     ("order", "label", "wnid", "name"),
     [
@@ -42,12 +43,14 @@ def test_labels_that_are_known(order: classes.Order, label: int, wnid: str, name
     assert classes.label_of_wnid(order)[wnid] == label
 
 
+@pytest.mark.keeps("S18")
 def test_ilsvrc_labels_are_the_sorted_wnids() -> None:
     wnids = [c.wnid for c in classes.classes()]
     assert list(classes.wnids("ilsvrc")) == sorted(wnids) == wnids
     assert list(classes.wnids("clsloc")) != sorted(wnids)
 
 
+@pytest.mark.keeps("S18")
 def test_the_table_between_the_orders() -> None:
     table = classes.clsloc_to_ilsvrc()
     assert table[0] == classes.label_of_wnid("ilsvrc")["n02119789"]
@@ -61,6 +64,7 @@ def test_the_two_cranes_are_told_apart() -> None:
     assert len({name for _, name in cranes}) == 2
 
 
+@pytest.mark.keeps("S18")
 @pytest.mark.parametrize(
     ("dataset", "first"),
     [

@@ -17,6 +17,7 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Laid:
     return archives.downsampled(tmp_path_factory.mktemp("downsampled"))
 
 
+@pytest.mark.keeps("S19")
 @every_config("downsampled_imagenet")
 @every_check
 def test_contract(laid: Laid, config: str, check: contract.Check, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Laid:
     return archives.subset(tmp_path_factory.mktemp("subset"))
 
 
+@pytest.mark.keeps("S22", "S26")
 @every_config("imagenet2012_subset")
 @every_check
 def test_contract(laid: Laid, config: str, check: contract.Check, tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_both_configs_have_the_same_validation_shards(laid: Laid) -> None:
     assert contract.read(one).equals(contract.read(ten))
 
 
+@pytest.mark.keeps("S18")
 @pytest.mark.parametrize("shape", ["archive", "text"])
 def test_labels_of_the_development_kit_are_those_of_the_package(laid: Laid, shape: str, tmp_path: Path) -> None:
     other = archives.subset(tmp_path)
@@ -73,6 +75,7 @@ def test_labels_of_the_development_kit_are_taken(tmp_path: Path) -> None:
         assert row["label"] == label_of[wnid_of[ids[number - 1] % 1000 + 1]]
 
 
+@pytest.mark.keeps("S22", "S23")
 def test_every_odd_photograph_decodes_to_rgb(laid: Laid) -> None:
     """CMYK, grey, turned by EXIF, and a PNG named .JPEG: bytes as they were, pixels in RGB."""
     table = contract.expected(laid, "1pct")["train"]

@@ -20,6 +20,7 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Laid:
     return archives.resized(tmp_path_factory.mktemp("resized"))
 
 
+@pytest.mark.keeps("S19", "S26")
 @every_config("imagenet_resized")
 @every_check
 def test_contract(laid: Laid, config: str, check: contract.Check, tmp_path: Path) -> None:
@@ -35,6 +36,7 @@ def test_the_default_is_the_smallest() -> None:
     assert imagenet_resized.Builder.DEFAULT_CONFIG_NAME == "8x8"
 
 
+@pytest.mark.keeps("S19")
 @every_config("imagenet_resized")
 @pytest.mark.parametrize("shape", ["deflated", "protocol 3", "protocol 4", "new NumPy", "loose"])
 def test_every_shape_gives_the_rows_of_the_stored_zips(laid: Laid, config: str, shape: str, tmp_path: Path) -> None:

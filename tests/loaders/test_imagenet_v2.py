@@ -34,6 +34,7 @@ def test_the_default_is_matched_frequency() -> None:
     assert imagenet_v2.Builder.DEFAULT_CONFIG_NAME == "matched-frequency"
 
 
+@pytest.mark.keeps("S20")
 @every_config("imagenet_v2")
 @pytest.mark.parametrize("layout", ["index", "wnid"])
 @pytest.mark.parametrize("compressed", [True, False])
@@ -47,6 +48,7 @@ def test_every_shape_gives_the_same_rows(
     assert sum(plan.skipped.values()) == littered * (1 + -(-len(laid.rows[config]["test"]) // 500))
 
 
+@pytest.mark.keeps("S20")
 def test_folder_100_is_label_100(laid: Laid) -> None:
     """Folders sorted as strings put 100 behind 10, where labels counted by place would be wrong."""
     table = contract.expected(laid, "matched-frequency")["test"]
@@ -55,6 +57,7 @@ def test_folder_100_is_label_100(laid: Laid) -> None:
     assert folders.count(100) == 2
 
 
+@pytest.mark.keeps("S26")
 def test_a_decoy_in_the_working_directory_is_not_read(
     laid: Laid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ class Calls:
         return self.reduced
 
 
+@pytest.mark.keeps("S9")
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize(
     ("function", "named"),
@@ -132,6 +133,7 @@ def test_code_is_never_run(function: Callable[..., Any], named: str, protocol: i
     assert not marker.exists()
 
 
+@pytest.mark.keeps("S9")
 @pytest.mark.parametrize(
     "constructor",
     ["cnumpy\nload\n", "cnumpy.core.multiarray\nfromfile\n", "cbuiltins\ngetattr\n", "c__main__\nBatch\n", "c\n\n"],
@@ -140,6 +142,7 @@ def test_other_constructors_are_refused(constructor: str, tmp_path: Path) -> Non
     assert "nothing was run" in refused(tmp_path, b"\x80\x03}X\x04\0\0\0data" + constructor.encode() + b"s.")
 
 
+@pytest.mark.keeps("S9")
 @pytest.mark.parametrize(
     "operations",
     [
@@ -177,6 +180,7 @@ def test_other_contents_are_refused(value: Any, cause: str, tmp_path: Path) -> N
     assert cause in refused(tmp_path, pickled(value, 3))
 
 
+@pytest.mark.keeps("S10")
 def test_an_array_that_claims_more_than_it_holds(tmp_path: Path) -> None:
     data = pickled({"data": LARGE}, 3)
     rows = b"M" + (1000).to_bytes(2, "little")
@@ -184,6 +188,7 @@ def test_an_array_that_claims_more_than_it_holds(tmp_path: Path) -> None:
     assert "claims uint8 [2000, 9]" in refused(tmp_path, data.replace(rows, b"M" + (2000).to_bytes(2, "little")))
 
 
+@pytest.mark.keeps("S10")
 def test_a_length_of_terabytes_is_not_allocated(tmp_path: Path) -> None:
     data = b"\x80\x04}\x8c\x04data\x8e" + (2**45).to_bytes(8, "little") + bytes(9000) + b"s."
     refused(tmp_path, data)
@@ -206,6 +211,7 @@ def test_a_number_of_many_digits(tmp_path: Path) -> None:
 VALID = pickled({"data": LARGE, "labels": list(range(1, 400))}, 3)
 
 
+@pytest.mark.keeps("S2")
 @pytest.mark.parametrize("size", [0, 1, 2, 10, 60, 100, 200, 5000, len(VALID) - 1])
 def test_a_pickle_cut_short(size: int, tmp_path: Path) -> None:
     refused(tmp_path, VALID[:size])

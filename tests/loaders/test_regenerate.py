@@ -72,6 +72,7 @@ def test_the_drawn_photographs_are_as_odd_as_ilsvrc(originals: Originals) -> Non
     assert {image.format for image in images} == {"JPEG", "PNG"}
 
 
+@pytest.mark.keeps("S18", "S19")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("resample", list(FILTERS))
 def test_pixels_labels_and_mean(
@@ -132,6 +133,7 @@ def test_unpacked_folders_give_the_bytes_of_the_tars(
     assert files_of(tmp_path / "out") == files_of(whole)
 
 
+@pytest.mark.keeps("B9")
 def test_two_workers_give_the_bytes_of_one(source: Path, tmp_path: Path, whole: Path) -> None:
     command = (COMMAND[0], "-W", "error", "-m", "loaders.regenerate")
     done = run(*command, "--source", source, "--out", tmp_path / "out", "--workers", 2)
@@ -201,6 +203,7 @@ def test_the_devkit_wins_over_the_packages_labels(originals: Originals, tmp_path
 # Runs over the same folder
 
 
+@pytest.mark.keeps("B11")
 def test_a_second_run_has_nothing_to_do(
     source: Path, tmp_path: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,6 +228,7 @@ def test_other_settings_take_the_place_of_what_was_there(source: Path, tmp_path:
     assert set(sidecar(tmp_path)["files"]) | {"imagenet-variants.json"} == set(final_files(tmp_path))
 
 
+@pytest.mark.keeps("B2")
 def test_a_chunk_that_a_crash_damaged_is_done_again(source: Path, tmp_path: Path) -> None:
     photos = find(source)["train"]
     prepare(tmp_path, "train", len(photos), (8,))

@@ -45,6 +45,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.keeps("B1")
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("where", ["the pixels", "the zips"])
 def test_a_disk_that_fills_up(where: str, workers: int, originals: Originals, source: Path, tmp_path: Path) -> None:
@@ -108,6 +109,7 @@ def chunks_done(out: Path) -> int:
     return len(list(out.glob(".partial/*/train-*.npz")))
 
 
+@pytest.mark.keeps("B2")
 def test_killed_in_the_middle_and_run_again(originals: Originals, source: Path, tmp_path: Path, start: Start) -> None:
     folder, pipe, file = blocked(originals, tmp_path / "in")
     out = tmp_path / "out"
@@ -130,6 +132,7 @@ def test_killed_in_the_middle_and_run_again(originals: Originals, source: Path, 
     assert [path.name for path in (out / ".partial").iterdir()] == ["lock"]
 
 
+@pytest.mark.keeps("B4")
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_stopped(number: int, code: int, originals: Originals, tmp_path: Path, start: Start) -> None:
     folder, _, _ = blocked(originals, tmp_path / "in")
@@ -144,6 +147,7 @@ def test_stopped(number: int, code: int, originals: Originals, tmp_path: Path, s
     assert final_files(tmp_path / "out") == []
 
 
+@pytest.mark.keeps("B6")
 def test_a_worker_that_dies(originals: Originals, tmp_path: Path, start: Start) -> None:
     folder, _, _ = blocked(originals, tmp_path / "in")
     process = start(folder, tmp_path / "out")

@@ -73,6 +73,7 @@ def damaged(originals: Originals) -> Originals:
     return broken(originals, {one: files[one][: len(files[one]) // 2], other: b"<html>not found</html>"})
 
 
+@pytest.mark.keeps("S24")
 def test_an_unreadable_photograph_is_named(
     originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,12 +112,14 @@ def test_a_run_without_leave_does_not_take_what_leave_made(originals: Originals,
 # Archives and folders
 
 
+@pytest.mark.keeps("S8")
 def test_originals_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").mkdir()
     refused(tmp_path / "in", tmp_path / "out", capsys, "train and validation", "ILSVRC2012_img_train.tar", code=2)
     refused(tmp_path / "none", tmp_path / "out", capsys, "none", "--source", code=2)
 
 
+@pytest.mark.keeps("S3")
 def test_a_tar_cut_between_two_members(
     originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +152,7 @@ def up_to_the_second_member(tar: bytes) -> bytes:
     return tar[: 512 + -(-int(tar[124:135], 8) // 512) * 512]
 
 
+@pytest.mark.keeps("S14", "S15")
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
@@ -212,11 +216,13 @@ def test_a_folder_with_files_of_others_is_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["Imagenet16_val_npz.zip"]
 
 
+@pytest.mark.keeps("B5")
 def test_two_runs_do_not_share_a_folder(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with locked(tmp_path):
         refused(source, tmp_path, capsys, "another run", "--out")
 
 
+@pytest.mark.keeps("B1")
 def test_a_disk_without_room_is_noticed_at_the_start(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_download_is_verified_and_remembered(tmp_path: Path) -> None:
     assert _source.remembered_sha256(place) == source().sha256
 
 
+@pytest.mark.keeps("S5", "S6")
 @pytest.mark.parametrize("done", [1, 100_000, len(CONTENT) - 1])
 def test_a_download_goes_on_where_it_broke_off(done: int, tmp_path: Path) -> None:
     (tmp_path / "a.tar.part").write_bytes(CONTENT[:done])
@@ -92,12 +93,14 @@ def test_a_download_goes_on_where_it_broke_off(done: int, tmp_path: Path) -> Non
     assert holds_only(tmp_path, "a.tar")
 
 
+@pytest.mark.keeps("S5")
 def test_a_server_without_range_sends_all_again(tmp_path: Path) -> None:
     (tmp_path / "a.tar.part").write_bytes(CONTENT[:1000])
     with serving(Server(ranges=False)) as server:
         assert _obtain.fetch(source(server.url), tmp_path).read_bytes() == CONTENT
 
 
+@pytest.mark.keeps("S6")
 def test_a_part_as_long_as_the_whole_is_not_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / "a.tar.part").write_bytes(bytes(len(CONTENT)))
     with serving(Server()) as server:
@@ -105,6 +108,7 @@ def test_a_part_as_long_as_the_whole_is_not_taken_for_it(tmp_path: Path) -> None
     assert server.asked == [None]
 
 
+@pytest.mark.keeps("S6")
 def test_a_damaged_part_is_found_and_not_kept(tmp_path: Path) -> None:
     (tmp_path / "a.tar.part").write_bytes(bytes(1000))
     with serving(Server()) as server, pytest.raises(SourceProblem, match=r"SHA-256 .* downloaded 256,000 with"):
@@ -112,6 +116,7 @@ def test_a_damaged_part_is_found_and_not_kept(tmp_path: Path) -> None:
     assert holds_only(tmp_path)
 
 
+@pytest.mark.keeps("S5")
 @pytest.mark.parametrize("content", [b"<html>moved</html>", CONTENT[:-1], CONTENT + b"\0", CONTENT[:-1] + b"\0", b""])
 def test_other_bytes_than_published_are_not_kept(content: bytes, tmp_path: Path) -> None:
     with serving(Server(content)) as server, pytest.raises(SourceProblem) as caught:
@@ -121,6 +126,7 @@ def test_other_bytes_than_published_are_not_kept(content: bytes, tmp_path: Path)
     assert holds_only(tmp_path)
 
 
+@pytest.mark.keeps("S5")
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_a_server_that_does_not_have_it(status: int, tmp_path: Path) -> None:
     with serving(Server(status=status)) as server, pytest.raises(SourceProblem) as caught:
@@ -130,6 +136,7 @@ def test_a_server_that_does_not_have_it(status: int, tmp_path: Path) -> None:
     assert not (tmp_path / "a.tar").exists()
 
 
+@pytest.mark.keeps("S5")
 def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)  # between five attempts
     with pytest.raises(SourceProblem, match=r"a.tar: expected to download it from http://127.0.0.1:9/a.tar, but"):
@@ -137,6 +144,7 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "a.tar").exists()
 
 
+@pytest.mark.keeps("S5")
 def test_a_connection_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
@@ -166,6 +174,7 @@ def test_what_may_be_downloaded_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # Digests
 
 
+@pytest.mark.keeps("S1")
 def test_a_digest_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(CONTENT)
@@ -195,6 +204,7 @@ def test_a_damaged_note_is_the_same_as_none(note: str, tmp_path: Path) -> None:
     assert _source.remembered_sha256(path) is None
 
 
+@pytest.mark.keeps("S1")
 def test_a_builder_hashes_an_archive_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archives.resized(tmp_path, [8])
     _source.write_sidecar(tmp_path, "sample", {"imagenet_resized/8x8": archives.SPLITS})

@@ -110,6 +110,7 @@ def test_every_shard_is_one_row_group_and_in_the_manifest(built: Path) -> None:
             assert (footer.num_row_groups, footer.num_rows) == (1, shard.rows)
 
 
+@pytest.mark.keeps("B3")
 def test_the_folder_holds_what_the_manifest_lists_and_no_more(built: Path) -> None:
     for name in loaders.names():
         read = manifest.read(built / name)
@@ -128,6 +129,7 @@ def test_the_folder_holds_what_the_manifest_lists_and_no_more(built: Path) -> No
 # The same input gives the same bytes
 
 
+@pytest.mark.keeps("B9")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_bytes_do_not_depend_on_the_number_of_workers(
     workers: int, built: Path, sample: Path, tmp_path: Path
@@ -158,6 +160,7 @@ def copied(folder: Path, place: Path) -> Path:
     return Path(shutil.copytree(folder, place))
 
 
+@pytest.mark.keeps("B11")
 def test_a_rerun_rewrites_nothing(laid: archives.Laid, tmp_path: Path) -> None:
     out = tmp_path / "out"
     build(laid, out)
@@ -203,6 +206,7 @@ def test_the_configs_come_in_their_own_order_whatever_was_built_first(laid: arch
     assert located(tree(one), one) == located(tree(two), two)
 
 
+@pytest.mark.keeps("B3")
 def test_fewer_shards_leave_no_stale_file(tmp_path: Path) -> None:
     out, folder = tmp_path / "out", make(tmp_path / "archives")
     archives.resized(folder, [8])
@@ -218,6 +222,7 @@ def test_fewer_shards_leave_no_stale_file(tmp_path: Path) -> None:
     assert rows_of(out, "8x8") == 60
 
 
+@pytest.mark.keeps("B11", "B12")
 def test_a_damaged_shard_is_mended(laid: archives.Laid, tmp_path: Path) -> None:
     out = tmp_path / "out"
     build(laid, out)
@@ -241,6 +246,7 @@ def spoil(path: Path, how: int) -> None:
     path.write_bytes(data if how < 1 else data[:-5])
 
 
+@pytest.mark.keeps("B11")
 @pytest.mark.parametrize("how", ["cut", "removed", "picture", "card", "class table"])
 def test_whatever_is_broken_is_mended(how: str, laid: archives.Laid, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -287,6 +293,7 @@ def test_shards_that_two_configs_share_are_never_of_two_builds(tmp_path: Path) -
     assert listed == {(path, found[path]) for path, _ in listed}
 
 
+@pytest.mark.keeps("B3")
 def test_files_of_others_survive(laid: archives.Laid, tmp_path: Path) -> None:
     out = tmp_path / "out"
     build(laid, out)

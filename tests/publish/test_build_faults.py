@@ -40,6 +40,7 @@ def held(out: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.keeps("B5")
 def test_a_second_builder_leaves_at_once(laid: archives.Laid, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with held(out):
@@ -49,6 +50,7 @@ def test_a_second_builder_leaves_at_once(laid: archives.Laid, tmp_path: Path) ->
     build(laid, out)  # the note that the first one left is no lock
 
 
+@pytest.mark.keeps("B8")
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
 def test_a_place_where_nothing_can_be_made(place: str, laid: archives.Laid, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
@@ -72,6 +74,7 @@ def mounted(place: Path, *options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.keeps("B8")
 def test_a_read_only_place(laid: archives.Laid, tmp_path: Path) -> None:
     with mounted(tmp_path / "mounted", "size=4m", "ro") as place:
         said = build(laid, place / "out", code=1)
@@ -79,6 +82,7 @@ def test_a_read_only_place(laid: archives.Laid, tmp_path: Path) -> None:
     assert "Read-only file system" in said
 
 
+@pytest.mark.keeps("B1")
 def test_a_disk_that_is_too_small_is_noticed_first(laid: archives.Laid, tmp_path: Path) -> None:
     with_shards(laid.folder, 40_000)
     with mounted(tmp_path / "mounted", "size=1m") as place:
@@ -87,6 +91,7 @@ def test_a_disk_that_is_too_small_is_noticed_first(laid: archives.Laid, tmp_path
     assert "are free" in said
 
 
+@pytest.mark.keeps("B1")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_disk_that_fills_up(workers: int, tmp_path: Path, sample: Path) -> None:
     """The old repository stays as it was, what was begun is removed, and the run goes on once there is room."""
@@ -125,6 +130,7 @@ def fail_late(*arguments: object) -> str:
     return done.stderr
 
 
+@pytest.mark.keeps("B1")
 def test_a_file_that_may_not_grow(tmp_path: Path, laid: archives.Laid, sample: Path) -> None:
     """As a quota would have it: the limit falls in the middle of a shard."""
     out = tmp_path / "out"
@@ -226,6 +232,7 @@ def count_events(case: Rebuild) -> int:
     return int(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.keeps("B2")
 def test_killed_at_calls_that_change_files(rebuild: Rebuild) -> None:
     count = count_events(rebuild)
     assert count > 40
@@ -303,6 +310,7 @@ def alive_in(session: int) -> list[int]:
     return found
 
 
+@pytest.mark.keeps("B2")
 @pytest.mark.parametrize("place", range(4))
 def test_killed_at_any_time_with_workers(place: int, rebuild: Rebuild) -> None:
     kill_after(rebuild, random.Random(place).uniform(0.4, 1.6))
@@ -338,6 +346,7 @@ def stopped(number: signal.Signals, whole_group: bool, large: Path, out: Path) -
         assert running.all_end()
 
 
+@pytest.mark.keeps("B4")
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "process"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_while_workers_write(number: signal.Signals, whole_group: bool, large: Path, tmp_path: Path) -> None:
@@ -345,11 +354,13 @@ def test_stopped_while_workers_write(number: signal.Signals, whole_group: bool, 
     assert tree(tmp_path / "out") == {}
 
 
+@pytest.mark.keeps("B4")
 def test_stopped_builds_leave_nothing_half_written(large: Path, tmp_path: Path) -> None:
     stopped(signal.SIGINT, False, large, tmp_path / "out")
     assert leftovers(tmp_path / "out") == []
 
 
+@pytest.mark.keeps("B4")
 def test_stopped_while_workers_start(large: Path, tmp_path: Path) -> None:
     """Ctrl-C before a worker has got round to leaving it to the driver."""
     out = tmp_path / "out"
@@ -360,6 +371,7 @@ def test_stopped_while_workers_start(large: Path, tmp_path: Path) -> None:
         assert running.all_end()
 
 
+@pytest.mark.keeps("B2")
 def test_workers_end_when_their_driver_is_killed(large: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with started(arguments(large, out, 2), tmp_path / "log") as running:
@@ -368,6 +380,7 @@ def test_workers_end_when_their_driver_is_killed(large: Path, tmp_path: Path) ->
         assert running.all_end(8)
 
 
+@pytest.mark.keeps("B6")
 def test_a_worker_that_is_killed_is_told_with_its_shard(large: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with started(arguments(large, out, 2), tmp_path / "log") as running:
@@ -381,6 +394,7 @@ def test_a_worker_that_is_killed_is_told_with_its_shard(large: Path, tmp_path: P
     assert tree(out) == {}
 
 
+@pytest.mark.keeps("B4")
 def test_a_run_that_was_stopped_keeps_its_finished_shards(large: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     finished: list[Path] = []

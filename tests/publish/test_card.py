@@ -86,6 +86,7 @@ def test_patterns_pin_the_total_and_find_exactly_their_shards(dataset: str, buil
             assert found == [shard.path for shard in shards]
 
 
+@pytest.mark.keeps("P15")
 @every_dataset
 def test_dataset_info_is_what_the_footers_say(dataset: str, built: Path) -> None:
     text = head(text_of(built, dataset))
@@ -167,6 +168,7 @@ def test_prose_outside_the_marks_is_the_template_s(dataset: str, built: Path) ->
 # What was measured
 
 
+@pytest.mark.keeps("S21", "B10")
 @every_dataset
 def test_numbers_on_the_card_are_those_of_the_manifest(dataset: str, built: Path) -> None:
     text = text_of(built, dataset)
@@ -191,6 +193,7 @@ def test_every_split_has_its_mean_image(dataset: str, built: Path) -> None:
             assert Image.open(io.BytesIO(file)).size == (128, 128)
 
 
+@pytest.mark.keeps("S22", "S23")
 def test_oddities_are_on_the_card(built: Path) -> None:
     text = text_of(built, "imagenet2012_subset")
     for config in ("1pct", "10pct"):

@@ -91,6 +91,7 @@ FAULTS: list[tuple[Callable[[Path], None], str]] = [
 every_fault = pytest.mark.parametrize(("harm", "found"), FAULTS, ids=[harm.__name__ for harm, _ in FAULTS])
 
 
+@pytest.mark.keeps("B12", "P15")
 @every_fault
 def test_a_fault_in_a_folder(harm: Callable[[Path], None], found: str, folder: Path, desk: Desk) -> None:
     harm(folder)
@@ -99,6 +100,7 @@ def test_a_fault_in_a_folder(harm: Callable[[Path], None], found: str, folder: P
     assert " fault" in said.text.splitlines()[-1]
 
 
+@pytest.mark.keeps("B12", "P15")
 @every_fault
 def test_a_fault_on_the_hub(harm: Callable[[Path], None], found: str, folder: Path, desk: Desk) -> None:
     """The same, committed by someone."""
@@ -113,6 +115,7 @@ def test_a_fault_on_the_hub(harm: Callable[[Path], None], found: str, folder: Pa
     assert f"wrong: {found}" in said.text
 
 
+@pytest.mark.keeps("P16")
 def test_a_bit_that_the_storage_lost(desk: Desk) -> None:
     """The Hub still lists the right digest: only who reads the bytes can know."""
     desk.push()

@@ -81,6 +81,7 @@ class TestInThisProcess:
         assert "argument --workers" in said
         assert "_positive" not in said  # the name of a function of ours tells nobody anything
 
+    @pytest.mark.keeps("S8")
     def test_all_missing_files_are_told_at_once(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         """Before the lists and ImageNetV2, which a program may fetch, are downloaded."""
         said = self.said(capsys, 2, "--config", "all", "--source", tmp_path, "--out", tmp_path / "out")
@@ -169,6 +170,7 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+@pytest.mark.keeps("S2", "S4")
 @pytest.mark.parametrize("fault", BROKEN)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_bad_archives_are_told_without_a_traceback(fault: str, workers: int, tmp_path: Path) -> None:
@@ -183,6 +185,7 @@ def test_bad_archives_are_told_without_a_traceback(fault: str, workers: int, tmp
     assert building.leftovers(out) == []
 
 
+@pytest.mark.keeps("S1")
 def test_a_wrong_digest_is_told_and_nothing_is_put_in_place(tmp_path: Path) -> None:
     """The archive has the right size and opens: only its digest tells."""
     folder, out = tmp_path / "archives", tmp_path / "out"
@@ -283,6 +286,7 @@ def read_terminal(driver: int, process: subprocess.Popen[bytes]) -> str:
     return shown.decode()
 
 
+@pytest.mark.keeps("P2")
 def test_a_token_is_never_printed(sample: Path, tmp_path: Path) -> None:
     env = environment(HF_TOKEN=TOKEN, HUGGING_FACE_HUB_TOKEN=TOKEN)
     commands = [

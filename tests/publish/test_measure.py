@@ -106,6 +106,7 @@ def test_labels_of_a_slice_are_its_own() -> None:
     assert np.flatnonzero(of_batch(sliced).labels).tolist() == [3, 4]
 
 
+@pytest.mark.keeps("S21")
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(1, 8))
 def test_duplicates_are_rows_with_the_image_of_an_earlier_one(kinds: list[int], size: int) -> None:
     pictures = noise(7, size, 3)[kinds]
@@ -120,6 +121,7 @@ def test_images_that_differ_in_one_bit_are_no_duplicates() -> None:
     assert of_batch(batch(pictures)).duplicates() == 0
 
 
+@pytest.mark.keeps("S21")
 def test_duplicates_are_found_across_parts() -> None:
     pictures = noise(4, 8)
     assert merged([of_batch(batch(pictures)), of_batch(batch(pictures[1:]))]).duplicates() == 3
@@ -170,6 +172,7 @@ def test_photographs_of_any_size_and_mode() -> None:
     assert (found.rows, found.pixels) == (len(files), len(plain))
 
 
+@pytest.mark.keeps("S22", "S23")
 def test_oddities_are_counted_by_kind() -> None:
     files = [file for file, _ in ODD.values()] + [photo(8, 8)]
     names = [name for _, name in ODD.values()] + ["e.JPEG"]
@@ -178,6 +181,7 @@ def test_oddities_are_counted_by_kind() -> None:
     assert twice.oddities == dict.fromkeys(ODD, 2)
 
 
+@pytest.mark.keeps("S21")
 def test_photographs_that_are_byte_for_byte_alike() -> None:
     one, two = photo(8, 8), photo(8, 8, seed=1)
     assert of_batch(photos([one, two, one, one])).duplicates() == 2
@@ -192,12 +196,14 @@ BROKEN = {
 }
 
 
+@pytest.mark.keeps("S24")
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_photograph_that_cannot_be_decoded_is_named(kind: str) -> None:
     with pytest.raises(Problem, match=r"n01_7\.JPEG: expected an image that can be decoded whole, but"):
         of_batch(photos([photo(8, 8), BROKEN[kind]], ["n01_1.JPEG", "n01_7.JPEG"]))
 
 
+@pytest.mark.keeps("S11")
 def test_an_image_that_claims_to_be_huge_is_refused_unread() -> None:
     import struct
     import zlib

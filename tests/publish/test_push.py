@@ -1,8 +1,11 @@
 """Publishing, as far as it goes well: one commit a repository, and nothing the second time."""
 
+import pytest
+
 from tests.publish.pushing import NOT_OURS, Desk, contents, is_whole
 
 
+@pytest.mark.keeps("P17")
 def test_a_push_is_one_commit_to_a_private_gated_repository(desk: Desk) -> None:
     said = desk.push("--tag", "v1")
     repo = desk.repo()
@@ -15,6 +18,7 @@ def test_a_push_is_one_commit_to_a_private_gated_repository(desk: Desk) -> None:
     assert sorted(contents(repo)) == sorted([*(f"8x8/{shard}.parquet" for shard in shards), *files])
 
 
+@pytest.mark.keeps("P10")
 def test_a_second_push_does_nothing(desk: Desk) -> None:
     desk.push("--tag", "v1")
     head = desk.repo().head()

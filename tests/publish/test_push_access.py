@@ -21,20 +21,24 @@ def refused(desk: Desk, *more: object, **turns: Any) -> str:
     return line
 
 
+@pytest.mark.keeps("P1")
 def test_no_login(desk: Desk) -> None:
     assert "log in with `hf auth login`, or set HF_TOKEN" in refused(desk, token="")
 
 
+@pytest.mark.keeps("P1")
 def test_a_token_that_nobody_knows(desk: Desk) -> None:
     assert "log in with `hf auth login`, or set HF_TOKEN" in refused(desk, token="hf_expired0123456789")
 
 
+@pytest.mark.keeps("P1")
 def test_a_token_that_only_reads(desk: Desk) -> None:
     desk.hub.add_user("hf_reads0123456789", "alice", orgs={desk.organisation: "write"}, role="read")
     line = refused(desk, token="hf_reads0123456789")
     assert "the token only reads. Use one with write access" in line
 
 
+@pytest.mark.keeps("P1")
 def test_an_organisation_that_is_not_theirs(desk: Desk) -> None:
     line = refused(desk, organisation="someone-else")
     assert line == (
@@ -43,6 +47,7 @@ def test_an_organisation_that_is_not_theirs(desk: Desk) -> None:
     )
 
 
+@pytest.mark.keeps("P1")
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("permission", ["discussion.write", "repo.content.read"])
 def test_a_fine_grained_token_that_may_only_propose_or_read(exists: bool, permission: str, desk: Desk) -> None:
@@ -55,11 +60,13 @@ def test_a_fine_grained_token_that_may_only_propose_or_read(exists: bool, permis
     assert "the token may not write there: use one with write access" in refused(desk, token="hf_fine0123456789")
 
 
+@pytest.mark.keeps("P1")
 def test_a_member_who_only_reads(desk: Desk) -> None:
     desk.hub.add_user("hf_bob0123456789", "bob", orgs={desk.organisation: "read"})
     assert "the token may not write there" in refused(desk, token="hf_bob0123456789")
 
 
+@pytest.mark.keeps("P1")
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("path", ["whoami", "auth-check", "api/datasets/"])
 def test_a_refusal_at_any_step_is_not_tried_again(status: int, path: str, desk: Desk) -> None:
@@ -68,6 +75,7 @@ def test_a_refusal_at_any_step_is_not_tried_again(status: int, path: str, desk: 
     refused(desk)
 
 
+@pytest.mark.keeps("P21")
 def test_offline_is_told(desk: Desk) -> None:
     """In a process of its own: the client reads the variable when it is imported."""
     where = ["--source", desk.archives, "--allow-partial", "--out", desk.out, "--push-to", desk.organisation]
@@ -78,11 +86,13 @@ def test_offline_is_told(desk: Desk) -> None:
     )
 
 
+@pytest.mark.keeps("P17")
 def test_an_open_repository_without_a_gate_is_refused(desk: Desk) -> None:
     desk.hub.add_repo(desk.name(), "alice")
     assert "is open to everyone without a gate, which ImageNet's terms do not allow" in refused(desk)
 
 
+@pytest.mark.keeps("P17")
 def test_a_gate_that_was_switched_off_is_set_again(desk: Desk) -> None:
     desk.push()
     desk.repo().access.gated = False
@@ -97,6 +107,7 @@ def test_a_gate_of_another_kind_is_theirs(desk: Desk) -> None:
     assert desk.repo().gated == "auto"
 
 
+@pytest.mark.keeps("P17")
 def test_it_is_opened_after_the_checks_and_with_its_gate(desk: Desk) -> None:
     said = desk.push("--public")
     assert (desk.repo().private, desk.repo().gated) == (False, "manual")
@@ -105,6 +116,7 @@ def test_it_is_opened_after_the_checks_and_with_its_gate(desk: Desk) -> None:
     assert desk.push("--public").commits == 0
 
 
+@pytest.mark.keeps("P16", "P17")
 def test_it_is_not_opened_when_the_checks_fail(desk: Desk) -> None:
     """The Hub gives other bytes of a shard than it was sent."""
     desk.push()
@@ -121,6 +133,7 @@ def test_it_is_not_opened_when_the_checks_fail(desk: Desk) -> None:
     assert desk.repo().private
 
 
+@pytest.mark.keeps("P17")
 def test_it_is_not_opened_without_its_gate(desk: Desk) -> None:
     def switch_off(_: object) -> None:
         desk.repo().access.gated = False

@@ -82,6 +82,7 @@ def test_each_repository_is_one_commit_and_says_that_it_is_a_sample(sampler: Des
     assert all("**This is a sample.**" in card(repo) and "(sample)" in card(repo) for repo in repos)
 
 
+@pytest.mark.keeps("P21")
 def test_every_config_reads_back_as_the_folder(sampler: Desk, tmp_path: Path) -> None:
     script = tmp_path / "read.py"
     script.write_text(READ.replace("sys.stdin.read().split()", repr([sampler.name(name) for name in names()])))
@@ -96,6 +97,7 @@ def test_every_config_reads_back_as_the_folder(sampler: Desk, tmp_path: Path) ->
     assert sorted(line.rpartition(" ")[0] for line in done.stdout.splitlines()) == sorted(splits)
 
 
+@pytest.mark.keeps("P10")
 def test_a_second_run_makes_no_commit_and_sends_no_byte(sampler: Desk) -> None:
     heads = [sampler.repo(name).head() for name in names()]
     first = len(sampler.hub.requests)
@@ -113,6 +115,7 @@ def test_leaving_early_ends_well(way: str, sampler: Desk, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout.count("\n")) == (0, 19), done.stderr
 
 
+@pytest.mark.keeps("P2")
 def test_the_token_stays_in_its_variable(sampler: Desk) -> None:
     token = sampler.token.encode()
     files = [repo.read(path) for repo in map(sampler.repo, names()) for path in repo.files()]
@@ -120,6 +123,7 @@ def test_the_token_stays_in_its_variable(sampler: Desk) -> None:
     assert sampler.leaks() == []
 
 
+@pytest.mark.keeps("P18")
 def test_xet_takes_and_gives_the_same(desk: Desk) -> None:
     """The real hf_xet against the content-addressed storage of the test Hub, as a command and as a reader."""
     pytest.importorskip("hf_xet")

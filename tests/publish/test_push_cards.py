@@ -45,6 +45,7 @@ def in_a_template_key(text: str) -> str:
     return re.sub(r"(?m)^pretty_name: .*$", "pretty_name: Another name", text)
 
 
+@pytest.mark.keeps("P13")
 @pytest.mark.parametrize(
     ("edit", "trace"),
     [
@@ -96,6 +97,7 @@ OURS = [
 ]
 
 
+@pytest.mark.keeps("P13")
 @pytest.mark.parametrize(("edit", "name", "line"), OURS)
 def test_an_edit_of_ours_stops_with_a_diff(
     edit: Callable[[str], str], name: str, line: str, desk: Desk, newer: Path
@@ -144,6 +146,7 @@ def test_a_card_that_was_there_before_us(desk: Desk) -> None:
     assert desk.push().commits == 0
 
 
+@pytest.mark.keeps("P14")
 def test_files_of_people_survive(desk: Desk, newer: Path) -> None:
     theirs = {"LICENSE": b"Theirs.\n", "notebooks/look.ipynb": b"{}", "8x8/notes.txt": b"Beside the shards.\n"}
     desk.hub.commit(desk.name(), dict(theirs))
@@ -152,6 +155,7 @@ def test_files_of_people_survive(desk: Desk, newer: Path) -> None:
     assert is_whole(desk.repo())
 
 
+@pytest.mark.keeps("P14", "P19")
 @pytest.mark.parametrize("path", ["classes.tsv", "8x8/validation-00000-of-00001.parquet"])
 def test_a_file_of_theirs_at_a_path_of_ours_is_left_alone(path: str, desk: Desk) -> None:
     desk.hub.add_repo(desk.name(), "alice", private=True)
@@ -161,6 +165,7 @@ def test_a_file_of_theirs_at_a_path_of_ours_is_left_alone(path: str, desk: Desk)
     assert desk.repo().head() == head
 
 
+@pytest.mark.keeps("P19")
 def test_a_repository_that_could_not_be_loaded_is_refused(desk: Desk) -> None:
     desk.hub.add_repo(desk.name(), "alice", private=True)
     head = desk.hub.commit(desk.name(), {"imagenet_resized.py": b"# A loading script.\n"})

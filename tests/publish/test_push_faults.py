@@ -31,6 +31,7 @@ def rig_of_faults(rig: tuple[Hub, Forks], tmp_path_factory: pytest.TempPathFacto
     return Rig(Desk(hub, forks, tmp_path_factory.mktemp("faults"), "faults"))
 
 
+@pytest.mark.keeps("P3", "P8")
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_at_a_request(start: str, kind: str, rig_of_faults: Rig) -> None:
@@ -41,6 +42,7 @@ def test_a_fault_at_a_request(start: str, kind: str, rig_of_faults: Rig) -> None
     assert ended in ("not reached", "killed" if "kill" in kind else "went through")
 
 
+@pytest.mark.keeps("P3", "P5")
 @pytest.mark.parametrize("kind", ["500", "429", "cut", "timeout", "landed, 500", "landed, cut", "landed, kill", "kill"])
 def test_a_fault_at_the_commit(kind: str, rig_of_faults: Rig, desk: Desk) -> None:
     requests = desk.push().requests
@@ -49,6 +51,7 @@ def test_a_fault_at_the_commit(kind: str, rig_of_faults: Rig, desk: Desk) -> Non
     assert (ended, broken) == ("killed" if "kill" in kind else "went through", [])
 
 
+@pytest.mark.keeps("P3")
 @pytest.mark.parametrize("path", LASTING)
 def test_patience_has_an_end(path: str, desk: Desk) -> None:
     """Each wait is told, and what it is for; then it is said how to go on."""
@@ -68,6 +71,7 @@ def test_patience_has_an_end(path: str, desk: Desk) -> None:
     assert len(desk.repo().history()) == 3
 
 
+@pytest.mark.keeps("P4")
 @pytest.mark.parametrize("headers", [{"Retry-After": "47"}, {"ratelimit": '"api";r=0;t=47'}])
 def test_a_wait_that_the_server_asks_for_is_kept(headers: dict[str, str], desk: Desk) -> None:
     desk.hub.inject(Fault(**COMMIT, status=429, headers=headers))  # type: ignore[arg-type]
@@ -76,6 +80,7 @@ def test_a_wait_that_the_server_asks_for_is_kept(headers: dict[str, str], desk: 
     assert len(desk.repo().history()) == 2
 
 
+@pytest.mark.keeps("P6")
 def test_a_commit_of_someone_else_in_between_is_kept(desk: Desk) -> None:
     note = {"NOTES.md": b"By a person.\n"}
     desk.hub.inject(Fault(**COMMIT, hook=lambda _: desk.hub.commit(desk.name(), note)))  # type: ignore[arg-type]
@@ -93,6 +98,7 @@ def another(rig: tuple[Hub, Forks], tmp_path_factory: pytest.TempPathFactory) ->
         yield another
 
 
+@pytest.mark.keeps("P12")
 @pytest.mark.parametrize("config", ["imagenet_resized/16x16", "imagenet_resized/8x8"])
 def test_two_publishers_at_once(config: str, desk: Desk, another: tuple[Hub, Forks], tmp_path: Path) -> None:
     """The other one commits just before ours, in the middle of our commit: both datasets are whole."""
@@ -111,6 +117,7 @@ def test_two_publishers_at_once(config: str, desk: Desk, another: tuple[Hub, For
     assert len(repo.history()) == (3 if config.endswith("16x16") else 2)
 
 
+@pytest.mark.keeps("P7")
 def test_a_commit_that_runs_is_waited_for(desk: Desk) -> None:
     desk.hub.inject(Fault(**COMMIT, status=409, times=3))  # type: ignore[arg-type]
     said = desk.push(hurry=HURRY)
@@ -118,6 +125,7 @@ def test_a_commit_that_runs_is_waited_for(desk: Desk) -> None:
     assert len(desk.repo().history()) == 2
 
 
+@pytest.mark.keeps("P8")
 def test_after_a_kill_only_what_is_missing_is_sent(desk: Desk) -> None:
     """Killed when the last of three shards is on its way."""
     whole = desk.push().sent
@@ -131,6 +139,7 @@ def test_after_a_kill_only_what_is_missing_is_sent(desk: Desk) -> None:
     assert is_whole(desk.repo())
 
 
+@pytest.mark.keeps("P5")
 def test_a_proposal_that_landed_is_not_made_twice(desk: Desk) -> None:
     desk.push()
     newer = desk.lay("newer", 40, variation=1)

@@ -25,6 +25,7 @@ def streamed(desk: Desk) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.keeps("P11")
 @pytest.mark.parametrize(("before", "after"), [(5, 4), (4, 5)])
 def test_another_number_of_shards_leaves_none_behind(before: int, after: int, desk: Desk) -> None:
     newer = desk.lay("newer", 44, variation=1)
@@ -86,6 +87,7 @@ def test_no_shard_stays_on_this_disk_when_none_shall(desk: Desk) -> None:
     assert (again.commits, again.sent, list(desk.folder.glob("out/**/*.parquet"))) == (0, 0, [])
 
 
+@pytest.mark.keeps("P2", "P18")
 @pytest.mark.parametrize("remove", [(), ("--remove-local",)])
 def test_workers_send_what_they_build(remove: tuple[str, ...], desk: Desk) -> None:
     """Through a pool of spawned processes, which have the login from their variables."""
@@ -159,6 +161,7 @@ def test_the_branch_is_not_moved_for_a_tag_that_is_taken(desk: Desk) -> None:
 PUSHED_TWICE: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
 
 
+@pytest.mark.keeps("P12")
 def test_two_machines_at_once_make_one_commit(desk: Desk, tmp_path: Path) -> None:
     """The same data from two machines at the same time: one commits, the other finds it done."""
     what = [*COMMAND, "--config", CONFIG, "--source", desk.archives, "--allow-partial", "--workers", 1]

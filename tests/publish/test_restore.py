@@ -20,6 +20,7 @@ def tagged(desk: Desk) -> dict[str, str]:
     return found
 
 
+@pytest.mark.keeps("P20")
 def test_back_to_a_tag(desk: Desk, tagged: dict[str, str]) -> None:
     count = len(desk.repo().history())
     said = desk.run("publish.restore", desk.name(), "v1")
@@ -40,6 +41,7 @@ def test_back_over_a_bad_network(fault: dict[str, object], desk: Desk, tagged: d
     assert len(desk.repo().history()) == count + 1
 
 
+@pytest.mark.keeps("P20", "P16")
 def test_it_is_verified(desk: Desk, tagged: dict[str, str]) -> None:
     flip(desk.hub.store.path(tagged["8x8/train-00000-of-00003.parquet"]))
     said = desk.run("publish.restore", desk.name(), "v1", code=1)
@@ -73,6 +75,7 @@ def assert_withdrawn(desk: Desk) -> None:
     assert len(repo.history()) == 1
 
 
+@pytest.mark.keeps("P20", "P14")
 def test_what_is_withdrawn_is_gone_from_every_revision(desk: Desk, tagged: dict[str, str]) -> None:
     """From tags and branches as well; a person's own file stays."""
     desk.push("--revision", "next", shards=2)
@@ -81,6 +84,7 @@ def test_what_is_withdrawn_is_gone_from_every_revision(desk: Desk, tagged: dict[
     assert "is private; " in said.text
 
 
+@pytest.mark.keeps("P20")
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 500, "landed": True}])
 @pytest.mark.parametrize("path", ["/settings", "/commit/", "/super-squash/", "/lfs-files", "/lfs-files/batch"])
 def test_a_withdrawal_over_a_bad_network(

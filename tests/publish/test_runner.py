@@ -156,6 +156,7 @@ def test_what_a_task_raises_reaches_the_caller(error: Exception, workers: int, t
     assert [pid for pid, _ in done if pid != os.getpid() and is_alive(pid)] == []
 
 
+@pytest.mark.keeps("B6")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 def test_a_worker_that_dies_is_told_with_its_shard(number: signal.Signals, tmp_path: Path) -> None:
     runs = [tasks(tmp_path, ["long"], 30), [Task("set/8x8/train-3", partial(dies, number))]]
@@ -166,6 +167,7 @@ def test_a_worker_that_dies_is_told_with_its_shard(number: signal.Signals, tmp_p
     assert [pid for pid, _ in log(tmp_path) if is_alive(pid)] == []
 
 
+@pytest.mark.keeps("B6")
 def test_a_worker_that_dies_between_two_tasks_is_told_too(tmp_path: Path) -> None:
     """While the caller is busy with a result, and the worker waits for its next task."""
     runs = [tasks(tmp_path, ["a0", "a1", "a2"], 0), tasks(tmp_path, ["b0", "b1", "b2"], 0)]

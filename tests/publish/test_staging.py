@@ -81,6 +81,7 @@ def test_a_damaged_shard_is_built_anew(damage: str, job: Job, shard: Path) -> No
     assert staging.finished(shard) is not None
 
 
+@pytest.mark.keeps("B2")
 @pytest.mark.parametrize("part", [0, 0.01, 0.5, 0.99])
 def test_half_a_receipt_is_none(part: float, job: Job, shard: Path) -> None:
     """As a kill leaves it that comes while the receipt is written."""
@@ -112,6 +113,7 @@ def test_what_fails_leaves_nothing(job: Job, tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.keeps("B3")
 def test_leftovers_are_removed_and_finished_shards_kept(shard: Path, tmp_path: Path) -> None:
     for path in ("old-key/shard.parquet", "new/README.md", "new/8x8/deep.parquet", f"{shard.name}.99.tmp"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -201,6 +203,7 @@ def test_a_missing_call_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not staging._exchanged(folder(tmp_path / "new"), folder(tmp_path / "final"))
 
 
+@pytest.mark.keeps("B2")
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_kill_between_the_renames_is_put_right(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no such call there are three renames: after each, the next run finds the old or the new."""
