@@ -63,14 +63,14 @@ class _Split:
         dataset = self.build.dataset
         known = next((shard.sha256 for shard in self.old.shards if shard.path == path), "") if self.old else ""
         if known and (copy := self._destination.copy(dataset, path, known)):
-            return Task(f"{dataset}/{path}", self._destination.send(dataset, path, copy))
+            return Task(f"{dataset}/{path}", self._destination.send(dataset, path, known, copy))
         work = self._destination.work(dataset, path, job, self.staged(path))
         return Task(f"{dataset}/{path}", work, job.continues)
 
     def take(self, task: Task, done: Done) -> None:
         """Keep what came of a task."""
         self._done[task.name.removeprefix(f"{self.build.dataset}/")] = done
-        self.seconds += done.receipt.seconds if done.receipt else 0.0
+        self.seconds += done.seconds
 
     def must_start_over(self) -> bool:
         """Say whether a shard that was mended came out with other bytes than the manifest has for it.
@@ -83,12 +83,12 @@ class _Split:
         if all(known.get(path, sha256) == sha256 for path, sha256 in built.items()):
             return False
         self._kept, self.old = set(), None
-        self._done = {path: done for path, done in self._done.items() if done.receipt}
+        self._done = {path: done for path, done in self._done.items() if done.built}
         return True
 
     def ready(self, digests: Digests) -> Ready:
         """Return its entry in the manifest and its new files; waits until its archives are verified."""
-        files = {path: self.staged(path) for path, done in self._done.items() if done.receipt}
+        files = {path: self.staged(path) for path, done in self._done.items() if done.built}
         uploads = {path: done.upload for path, done in self._done.items() if done.upload}
         if self.old:
             return Ready(self.build, self.old, files, uploads, self._pictures(self.old))

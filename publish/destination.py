@@ -29,8 +29,8 @@ class Destination(Protocol):
     def work(self, dataset: str, path: str, job: Job, staged: Path) -> Callable[[], Done]:
         """Return what a worker has to do for a shard."""
 
-    def send(self, dataset: str, path: str, copy: Path) -> Callable[[], Done]:
-        """Return what a worker has to do for a shard that need only be sent."""
+    def send(self, dataset: str, path: str, sha256: str, copy: Path) -> Callable[[], Done]:
+        """Return what a worker has to do for a shard that need only be sent, unless it lost its digest by then."""
 
     def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:
         """Put the repository in force, old files and new ones, in one step."""
@@ -56,7 +56,7 @@ class Folder:
     def work(self, dataset: str, path: str, job: Job, staged: Path) -> Callable[[], Done]:
         return partial(staging.build, job, staged)
 
-    def send(self, dataset: str, path: str, copy: Path) -> Callable[[], Done]:
+    def send(self, dataset: str, path: str, sha256: str, copy: Path) -> Callable[[], Done]:
         raise NotImplementedError("a folder has no copies elsewhere")
 
     def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:

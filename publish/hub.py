@@ -25,6 +25,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
 
 from loaders import Problem
+from loaders._source import remember_sha256
 
 T = TypeVar("T")
 WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the client's own have come to nothing
@@ -204,9 +205,18 @@ class Repository:
         """One for all files of a commit: it lists their folders once."""
         return HfFileSystem(endpoint=constants.ENDPOINT, skip_instance_cache=True)
 
-    def upload(self, path: str, file: Path, create_pr: bool = False) -> CommitOperationAdd:
-        """Send a file ahead of its commit, unless the Hub has its bytes; return what the commit needs of it."""
+    def upload(self, path: str, file: Path, sha256: str, create_pr: bool = False) -> CommitOperationAdd:
+        """Send a file ahead of its commit, unless the Hub has its bytes; return what the commit needs of it.
+
+        Raises Problem for a file that has not that digest any more.
+        """
         operation = CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(file))
+        if (found := operation.upload_info.sha256.hex()) != sha256:
+            remember_sha256(file, found)  # an older note would let the next run take it for whole
+            raise Problem(
+                f"{file}: expected SHA-256 {sha256}, found {found}: it was damaged after it was built, and was not "
+                "sent. Run the same command again to build it anew."
+            )
         send = partial(self.api.preupload_lfs_files, self.name, [operation], repo_type="dataset", num_threads=1)
         patiently(partial(send, revision=self.revision, create_pr=create_pr), f"{self.name}: sending {path}")
         return operation

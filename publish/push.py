@@ -77,8 +77,8 @@ class Hub:
     def work(self, dataset: str, path: str, job: Job, staged: Path) -> Callable[[], Done]:
         return partial(_build_and_send, self._settings, dataset, path, job, staged)
 
-    def send(self, dataset: str, path: str, copy: Path) -> Callable[[], Done]:
-        return partial(_send, self._settings, dataset, path, copy)
+    def send(self, dataset: str, path: str, sha256: str, copy: Path) -> Callable[[], Done]:
+        return partial(_send, self._settings, dataset, path, sha256, copy)
 
     def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:
         """Commit, verify the new revision, tag it, and open the repository if that was asked for."""
@@ -99,12 +99,13 @@ class Hub:
 
 
 def _build_and_send(settings: Settings, dataset: str, path: str, job: Job, staged: Path) -> Done:
-    receipt = staging.build(job, staged).receipt
-    upload = settings.repository(dataset).upload(path, staged, settings.create_pr)
+    done = staging.build(job, staged)
+    assert done.receipt
+    upload = settings.repository(dataset).upload(path, staged, done.receipt.sha256, settings.create_pr)
     if settings.remove_local and upload.path_or_fileobj == b"":  # the client lets go of what it has sent
         staged.unlink()
-    return Done(receipt, upload)
+    return Done(done.built, upload, done.seconds)
 
 
-def _send(settings: Settings, dataset: str, path: str, copy: Path) -> Done:
-    return Done(None, settings.repository(dataset).upload(path, copy, settings.create_pr))
+def _send(settings: Settings, dataset: str, path: str, sha256: str, copy: Path) -> Done:
+    return Done(upload=settings.repository(dataset).upload(path, copy, sha256, settings.create_pr))

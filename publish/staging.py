@@ -16,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,26 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a task: the receipt of a shard that was built, and the upload of one that was sent."""
+    """What came of a task: a shard that was built, in `seconds` of this run, and the upload of one that was sent.
 
-    receipt: Receipt | None = None
+    The receipt stays where it is written: of one that is longer than a pipe takes in one piece, a worker that dies
+    while it hands it over leaves the driver waiting for the rest.
+    """
+
+    built: Path | None = None
     upload: Any = None
+    seconds: float = 0.0
+
+    @cached_property
+    def receipt(self) -> Receipt | None:
+        """The receipt of a shard that was built. Raises OSError when somebody removed it."""
+        return _load(_receipt_path(self.built)) if self.built else None
 
 
 def build(job: Job, path: Path) -> Done:
     """Write the shard of a job to `path`, or take the one that an earlier run finished there. Runs in a worker."""
-    return Done(finished(path) or _write(job, path))
+    receipt = finished(path) or _write(job, path)
+    return Done(path, seconds=receipt.seconds)
 
 
 def _write(job: Job, path: Path) -> Receipt:

@@ -1,5 +1,6 @@
 """What a push changes and what it leaves: counts of shards, configs, branches, tags, and files on this disk."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.building import COMMAND, run
-from tests.publish.pushing import CONFIG, Desk, card, contents, front, is_whole, read_manifest
+from tests.publish.pushing import CONFIG, Desk, card, contents, flip, front, is_whole, read_manifest
 
 BOTH = ("--config", "imagenet_resized/16x16")
 COUNT = """
@@ -174,3 +175,20 @@ def test_two_machines_at_once_make_one_commit(desk: Desk, tmp_path: Path) -> Non
     said = [process.communicate(timeout=100)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert (len(desk.repo().history()), is_whole(desk.repo())) == (2, True)
+
+
+@pytest.mark.keeps("B12")
+def test_a_shard_that_rotted_is_not_sent_and_is_built_anew(desk: Desk) -> None:
+    """Its size and time are those of the sound one, whose digest is remembered."""
+    here = ["--config", CONFIG, "--source", desk.archives, "--allow-partial", "--out", desk.out, "--workers", 1]
+    desk.run("publish", *here)
+    desk.run("publish", *here)  # looks at the digests, and remembers them
+    shard = desk.out / "imagenet_resized" / "8x8" / "train-00001-of-00002.parquet"
+    state = shard.stat()
+    flip(shard)
+    os.utime(shard, ns=(state.st_atime_ns, state.st_mtime_ns))
+    said = desk.push(code=1)
+    assert said.text.startswith(f"error: {shard}: expected SHA-256 ")
+    assert (said.commits, list(contents(desk.repo()))) == (0, [".gitattributes"])
+    desk.push()
+    assert is_whole(desk.repo())

@@ -3,6 +3,8 @@
 import ctypes
 import errno
 import os
+import pickle
+import select
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +49,16 @@ def same(one: Receipt | None, two: Receipt | None) -> None:
 
 def test_a_finished_shard_is_taken_up_with_all_that_was_measured(job: Job, shard: Path, tmp_path: Path) -> None:
     same(staging.finished(shard), staging.build(job, tmp_path / "other" / shard.name).receipt)
+
+
+@pytest.mark.keeps("B6")
+def test_what_a_worker_hands_over_goes_through_a_pipe_in_one_piece(job: Job, tmp_path: Path) -> None:
+    """Of more, a worker that is killed in the middle leaves the driver waiting for the rest."""
+    done = staging.build(job, tmp_path / "a" / "train-00000-of-00001.parquet")
+    assert done.receipt is not None
+    assert done.receipt.statistics.fingerprints.nbytes > select.PIPE_BUF
+    again = staging.build(job, tmp_path / "a" / "train-00000-of-00001.parquet")
+    assert len(pickle.dumps(again)) < select.PIPE_BUF
 
 
 def test_a_finished_shard_is_not_built_again(job: Job, shard: Path) -> None:
