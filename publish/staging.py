@@ -147,7 +147,11 @@ def exchange(new: Path, final: Path) -> None:
     elif not _exchanged(new, final):
         aside = _aside(final)
         final.rename(aside)
-        new.rename(final)
+        try:
+            new.rename(final)
+        except OSError:  # the staging folder is on another device
+            aside.rename(final)
+            raise
         aside.rename(new)
 
 

@@ -17,7 +17,20 @@ from loaders import classes
 from publish import manifest, staging
 from publish import sample as writers
 from tests import archives, building, contract
-from tests.building import RESIZED, build, leftovers, make, publish, rows_of, tree, undecoded, with_shards
+from tests.building import (
+    COMMAND,
+    RESIZED,
+    build,
+    environment,
+    leftovers,
+    make,
+    publish,
+    rows_of,
+    run,
+    tree,
+    undecoded,
+    with_shards,
+)
 
 CONFIGS = [(name, config.name) for name in loaders.names() for config in loaders.load(name).DATASET.configs]
 every_config = pytest.mark.parametrize(("dataset", "config"), CONFIGS)
@@ -142,6 +155,19 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(
 def located(found: building.Tree, folder: Path) -> building.Tree:
     """Leave the cards out, which say where they lie."""
     return {path: sha256 for path, sha256 in found.items() if not path.endswith("README.md")}
+
+
+@pytest.mark.keeps("B9")
+def test_the_bytes_do_not_depend_on_where_and_by_whom_they_are_made(built: Path, sample: Path, tmp_path: Path) -> None:
+    """Another locale, time zone, mask, hash seed and working directory."""
+    env = environment(
+        LC_ALL="C", LANG="C", TZ="Asia/Kathmandu", PYTHONHASHSEED="7", PYTHONUTF8="0", TMPDIR=str(tmp_path)
+    )
+    wanted = ("--config", "all", "--source", sample, "--out", tmp_path / "out", "--workers", "2")
+    command = " ".join(map(str, (*COMMAND, *wanted)))
+    done = run("bash", "-c", f"umask 077; exec {command}", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert located(tree(tmp_path / "out"), built) == located(tree(built), built)
 
 
 def test_cards_differ_only_in_where_they_lie(built: Path, sample: Path, tmp_path: Path) -> None:

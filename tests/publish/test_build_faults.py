@@ -82,6 +82,35 @@ def test_a_read_only_place(laid: archives.Laid, tmp_path: Path) -> None:
     assert "Read-only file system" in said
 
 
+@pytest.mark.keeps("B8")
+def test_a_staging_folder_on_another_device(laid: archives.Laid, sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(laid, out)
+    before = tree(out)
+    with mounted(out / staging.FOLDER, "size=40m"):
+        said = build(sample, out, code=1)
+    assert "Invalid cross-device link" in said
+    assert tree(out) == before
+
+
+@pytest.mark.keeps("B8")
+def test_a_file_system_without_locks(laid: archives.Laid, tmp_path: Path) -> None:
+    """As NFS without its lock daemon."""
+    without = (
+        "import errno, fcntl, sys\n"
+        "def flock(*_): raise OSError(errno.ENOLCK, 'No locks available')\n"
+        "fcntl.flock = flock\n"
+        "from publish.__main__ import main\n"
+        "if __name__ == '__main__': sys.exit(main())\n"
+    )
+    wanted = ("--config", f"{RESIZED}/8x8", "--source", laid.folder, "--out", tmp_path / "out", "--allow-partial")
+    done = building.run(sys.executable, "-c", without, *wanted)
+    assert (done.returncode, done.stderr.splitlines()[-1][:7]) == (1, "error: ")
+    assert "No locks available" in done.stderr
+    assert str(tmp_path / "out") in done.stderr
+    assert tree(tmp_path / "out") == {}
+
+
 @pytest.mark.keeps("B1")
 def test_a_disk_that_is_too_small_is_noticed_first(laid: archives.Laid, tmp_path: Path) -> None:
     with_shards(laid.folder, 40_000)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import archives
 from tests.hub import Fault, Hub, Request
 from tests.publish.faults import HURRY, KINDS, STARTS, Rig
 from tests.publish.forks import Forks
@@ -137,6 +138,20 @@ def test_after_a_kill_only_what_is_missing_is_sent(desk: Desk) -> None:
     assert 0 < first.arrived < whole
     assert again.sent == whole - first.arrived
     assert is_whole(desk.repo())
+
+
+@pytest.mark.keeps("P9")
+def test_a_kill_between_two_repositories(desk: Desk) -> None:
+    """What was done stays done, and the next run does the rest."""
+    archives.v2(desk.archives)
+    both = ("--config", "imagenet_v2/topimages")
+    desk.hub.inject(killed(desk, **COMMIT, nth=2))
+    desk.push(*both, code=-9)
+    done, rest = desk.repo(), desk.repo("imagenet_v2")
+    assert (is_whole(done), len(done.history()), len(rest.history())) == (True, 2, 1)
+    said = desk.push(*both)
+    assert (len(done.history()), len(rest.history()), is_whole(rest), said.commits) == (2, 2, True, 1)
+    assert said.text.count("nothing to change") == 1
 
 
 @pytest.mark.keeps("P5")

@@ -250,6 +250,25 @@ def test_a_kill_before_the_last_rename_is_not_in_the_way_of_the_next_run(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["final", "new"]
 
 
+@pytest.mark.keeps("B8")
+def test_a_staging_folder_on_another_device_leaves_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_the_call(monkeypatch)
+    new, final = folder(tmp_path / "new", a="new"), folder(tmp_path / "final", a="old")
+    rename = Path.rename
+
+    def between_devices(path: Path, target: Path) -> Path:
+        if path == new:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", between_devices)
+    with pytest.raises(OSError, match="cross-device"):
+        staging.exchange(new, final)
+    assert content(final) == {"a": "old"}
+
+
 def test_restoring_what_is_in_place_changes_nothing(tmp_path: Path) -> None:
     final = folder(tmp_path / "final", a="A")
     staging.restore(final)
