@@ -145,7 +145,7 @@ def test_a_kill_between_two_repositories(desk: Desk) -> None:
     """What was done stays done, and the next run does the rest."""
     archives.v2(desk.archives)
     both = ("--config", "imagenet_v2/topimages")
-    desk.hub.inject(killed(desk, **COMMIT, nth=2))
+    desk.hub.inject(killed(desk, **COMMIT, nth=2))  # type: ignore[arg-type]
     desk.push(*both, code=-9)
     done, rest = desk.repo(), desk.repo("imagenet_v2")
     assert (is_whole(done), len(done.history()), len(rest.history())) == (True, 2, 1)
