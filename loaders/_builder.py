@@ -14,7 +14,7 @@ from datasets.builder import Key
 
 from loaders._dataset import Batch, Dataset, Job, Loader
 from loaders._obtain import default_folder, obtain
-from loaders._source import Archive, check_digest, remember_sha256, remembered_sha256, sha256_of
+from loaders._source import Archive, check_digest
 
 
 @dataclass(eq=False)
@@ -66,9 +66,7 @@ def _examples(batch: Batch) -> list[dict[str, Any]]:
 def _verify(archive: Archive, partial: bool) -> None:
     if partial or archive.expected is None or not archive.expected.hashed:
         return
-    sha256 = remembered_sha256(archive.path) or sha256_of(archive.path)
-    check_digest(archive, sha256, partial)
-    remember_sha256(archive.path, sha256)
+    check_digest(archive, archive.sha256(), partial)
 
 
 def make(module: str) -> type[ArchiveBuilder]:

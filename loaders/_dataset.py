@@ -42,6 +42,7 @@ class Split:
     rows: int
     shards: int
     folder: str | None = None  # where the shards lie, when that is not the config's own folder
+    optional: bool = False  # built when its archive is there, absent otherwise
 
 
 @dataclass(frozen=True)

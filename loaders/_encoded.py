@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from loaders import _arrow, _tar
+from loaders import _arrow, _folder, _tar
 from loaders._dataset import Batch, Dataset, Job
 from loaders._errors import SourceProblem
 
@@ -22,12 +22,13 @@ _BATCH = 64  # photographs in a batch: about 7 MB
 
 @dataclass(frozen=True)
 class Photo:
-    """One row: its `file_name`, its label, and where its bytes lie in the archive."""
+    """One row: its `file_name`, its label, and where its bytes lie: in an archive, or at a `place` in a folder."""
 
     file_name: str
     label: int
     offset: int
     size: int
+    place: str = ""
 
 
 def shuffled(photos: list[Photo]) -> list[Photo]:
@@ -48,15 +49,19 @@ def jobs(dataset: str, config: str, path: Path, photos: list[Photo], shards: lis
     for count in shards:
         chosen = photos[start : start + count]
         numbers = np.array([(photo.label, photo.offset, photo.size) for photo in chosen], np.int64)
-        yield Job(dataset, config, count, ((path, [photo.file_name for photo in chosen], numbers),))
+        places = [photo.place for photo in chosen if photo.place]
+        yield Job(dataset, config, count, ((path, [photo.file_name for photo in chosen], numbers, places),))
         start += count
 
 
 def batches(dataset: Dataset, job: Job) -> Iterator[Batch]:
-    """Yield blocks of rows: image (the archive's bytes), label, file_name."""
-    for path, names, numbers in job.parts:
+    """Yield blocks of rows: image (the bytes as they are), label, file_name."""
+    for path, names, numbers, places in job.parts:
         labels, offsets, sizes = numbers.T
-        files = _tar.read_members(path, offsets.tolist(), sizes.tolist())
+        if places:
+            files = _folder.read(path, places, sizes.tolist())
+        else:
+            files = _tar.read_members(path, offsets.tolist(), sizes.tolist())
         for at in range(0, len(names), _BATCH):
             rows = slice(at, at + _BATCH)
             images = _arrow.images([next(files) for _ in names[rows]])

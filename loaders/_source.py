@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loaders import _folder
 from loaders._errors import MissingSources, SourceProblem
+from loaders._folder import Files
 
 SIDECAR = "imagenet-variants.json"
 _HASH_BLOCK = 1 << 20
@@ -47,20 +49,46 @@ class Expected:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that is there. `expected` is None where nobody published a size or digest for it."""
+    """A file that is there. `expected` is None where nobody published a size or digest for it.
+
+    Or a folder that an archive was unpacked to; a plan says in `files` which of its files rows come from.
+    """
 
     path: Path
     expected: Expected | None
+    files: Files | None = None
+    unexpected_origin: str = "unregistered"
 
     @property
     def name(self) -> str:
-        """The file's name, with the folder it lies in where upstream has it in one."""
-        return self.path.name
+        """The file's name, with the folder it lies in where upstream has it in one; a folder's ends in "/"."""
+        return f"{self.path.name}/" if self.files else self.path.name
 
     @property
     def origin(self) -> str:
-        """Who vouches for the file; "unregistered" when nobody does."""
-        return self.expected.origin if self.expected else "unregistered"
+        """Who vouches for the file: "unregistered" when nobody does, "folder" for one that was unpacked."""
+        return self.expected.origin if self.expected else self.unexpected_origin
+
+    @property
+    def bytes(self) -> int:
+        """Its size, or that of all files of the folder that rows come from."""
+        return self.files.bytes if self.files else self.path.stat().st_size
+
+    @property
+    def identity(self) -> list[int | str]:
+        """What changes when it does, found without reading it."""
+        return [self.files.bytes, self.files.stamp] if self.files else [*identity(self.path)]
+
+    def sha256(self, stopped: Callable[[], bool] = lambda: False) -> str:
+        """Return its SHA-256, by reading it if no earlier run did. Raises InterruptedError once `stopped` says so."""
+        if not self.files:
+            known = remembered_sha256(self.path) or sha256_of(self.path, stopped)
+            remember_sha256(self.path, known)
+            return known
+        note = self.path / self.files.stamp  # a note for each choice of files
+        known = remembered_sha256(note, self.identity) or _folder.sha256_of(self.path, self.files.names, stopped)
+        remember_sha256(note, known, self.identity)
+        return known
 
 
 @dataclass(frozen=True)
@@ -110,6 +138,11 @@ class SourceFolder:
         expected = Expected(facts["bytes"], facts["sha256"], self.origin) if facts else None
         return Archive(path, expected) if path.is_file() else None
 
+    def find_folder(self, names: Iterable[str]) -> Archive | None:
+        """Return the first of these folders that is there, or None. Of what lies in one, nobody published a digest."""
+        found = next((self.path / name for name in names if (self.path / name).is_dir()), None)
+        return Archive(found, None, unexpected_origin=self.origin if self._sidecar else "folder") if found else None
+
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
     try:
@@ -144,6 +177,8 @@ def write_sidecar(folder: Path, origin: str, rows: Mapping[str, Mapping[str, int
 def check_size(archive: Archive, siblings: Iterable[Source], partial: bool) -> None:
     """Raise SourceProblem when the file is a web page, or has another size than expected and `partial` is not set."""
     path, expected = archive.path, archive.expected
+    if path.is_dir():
+        return
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
@@ -186,22 +221,25 @@ def sha256_of(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
     return digest.hexdigest()
 
 
-def remembered_sha256(path: Path) -> str | None:
-    """Return the digest found by an earlier run, if the file has had the same size and mtime since."""
+def remembered_sha256(path: Path, facts: list[int | str] | None = None) -> str | None:
+    """Return the digest found by an earlier run, if the file has had the same size and mtime since.
+
+    `facts` stand for these two where the path is no file.
+    """
     try:
         entry = json.loads(_memory(path).read_text(encoding="utf-8"))
-        known = entry["identity"] == identity(path)
+        known = entry["identity"] == (facts or identity(path))
         return str(entry["sha256"]) if known else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # what is remembered only spares work: a damaged note is the same as none
 
 
-def remember_sha256(path: Path, sha256: str) -> None:
+def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = None) -> None:
     """Keep the digest of a file, so that later runs need not read it whole again."""
     memory = _memory(path)
     memory.parent.mkdir(parents=True, exist_ok=True)
     temporary = memory.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"path": str(path), "identity": identity(path), "sha256": sha256}))
+    temporary.write_text(json.dumps({"path": str(path), "identity": facts or identity(path), "sha256": sha256}))
     temporary.replace(memory)
 
 

@@ -1,20 +1,24 @@
 """imagenet2012_subset: the 1 % and 10 % of ILSVRC 2012 that SimCLR trains on (Chen et al. 2020).
 
 Paper: https://arxiv.org/abs/2002.05709; lists: https://github.com/google-research/simclr, `imagenet_subsets`. Sizes and
-digests of the files: TensorFlow Datasets 4.9.10. Labels are ILSVRC's: 0 is tench. Validation is ILSVRC's, whole.
+digests of the files: TensorFlow Datasets 4.9.10. Labels are ILSVRC's: 0 is tench. Validation is ILSVRC's, whole, and so
+is test, whose labels were never published (-1).
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from loaders import _encoded, _ilsvrc, _tar, classes
+from loaders import _encoded, _folder, _ilsvrc, classes
 from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
 from loaders._errors import SourceProblem
+from loaders._folder import Files
 from loaders._index import members_by_tar
 from loaders._source import Archive, Found, Source, SourceFolder
 
-_PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms)"
+_PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms); "
+_PAGE += "the folders it unpacks to (train/WNID/, val/) or Kaggle's ILSVRC/Data/CLS-LOC do as well"
 _LISTS = "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 
 # fmt: off
@@ -32,14 +36,19 @@ SOURCES = {
     name: Source(name, size, sha256, _PAGE, hashed=size < 100e9)
     for name, (size, sha256) in _FILES.items()
 } | {name: Source(name, size, sha256, _LISTS, f"{_LISTS}/{name}") for name, (size, sha256) in _LIST_FILES.items()}
-# Both configs name the same files: 6.7 GB once.
-_VALIDATION = Split("validation", 50_000, 48, folder="validation")
+_Row = tuple[str, int, str]  # file name, label, place in the folder
+_Photos = tuple[list[_encoded.Photo], tuple[Archive, ...], Counter[str]]
+# Both configs name the same files: 6.7 GB of validation once, and 14 GB of test.
+_SHARED = (
+    Split("validation", _ilsvrc.COUNTS["validation"], 48, folder="validation"),
+    Split("test", _ilsvrc.COUNTS["test"], 96, folder="test", optional=True),
+)
 DATASET = Dataset(
     name="imagenet2012_subset",
     title="ImageNet 1% and 10% (SimCLR)",
     configs=(
-        Config("1pct", (Split("train", 12_811, 16), _VALIDATION)),  # 92 MB a shard
-        Config("10pct", (Split("train", 128_116, 96), _VALIDATION)),  # 153 MB a shard
+        Config("1pct", (Split("train", 12_811, 16), *_SHARED)),  # 92 MB a shard
+        Config("10pct", (Split("train", 128_116, 96), *_SHARED)),  # 153 MB a shard
     ),
     image_mode="RGB",
     label_order="ilsvrc",
@@ -49,15 +58,28 @@ config = DATASET.config
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
-    """Take the two tars, the config's list, and the development kit or its ground truth when one is there."""
-    wanted = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar", "list": _list(config)}
-    archives = {role: folder.find(SOURCES[name]) for role, name in wanted.items()}
+    """Take the tars, or the folders they were unpacked to; the config's list; the ground truth when it is there.
+
+    The test split is there when its tar is, or a folder with its photographs.
+    """
+    photos = {split.name: _find_photos(folder, split.name) for split in config.splits}
+    listed = folder.find(SOURCES[_list(config)])
     truth = folder.find_unregistered(_ilsvrc.TRUTH) or folder.find_unregistered(_ilsvrc.DEVKIT)
+    missing = [_ilsvrc.TARS[split.name][0] for split in config.splits if not (photos[split.name] or split.optional)]
     return Found(
-        {role: (archive,) for role, archive in (archives | {"truth": truth}).items() if archive},
-        tuple(SOURCES[wanted[role]] for role, archive in archives.items() if not archive),
+        {role: (archive,) for role, archive in (photos | {"list": listed, "truth": truth}).items() if archive},
+        tuple(SOURCES[name] for name in [*missing, *([] if listed else [_list(config)])]),
         folder.rows(DATASET.name, config.name),
     )
+
+
+def _find_photos(folder: SourceFolder, split: str) -> Archive | None:
+    names = _ilsvrc.TARS[split]
+    tars = [folder.find(SOURCES[name]) if name in SOURCES else folder.find_unregistered(name) for name in names]
+    unpacked = folder.find_folder(_ilsvrc.folders(split))
+    if split == "test" and unpacked and not any(unpacked.path.glob("ILSVRC2012_test_*.JPEG")):
+        unpacked = None  # many have an empty folder of that name
+    return next((tar for tar in tars if tar), unpacked)
 
 
 def _list(config: Config) -> str:
@@ -65,50 +87,76 @@ def _list(config: Config) -> str:
 
 
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
-    """Cut both splits into shards of equal rows, each in a pseudo-random order."""
-    train, validation = config.splits
-    return [_plan_train(config, train, found, partial), _plan_validation(config, validation, found, partial)]
+    """Cut each split that is there into shards of equal rows, in a pseudo-random order."""
+    return [_plan(config, split, found, partial) for split in config.splits if split.name in found.archives]
 
 
-def _plan_train(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
-    (archive,), (list_file,) = found.archives["train"], found.archives["list"]
-    listed = _listed(list_file.path)
-    skipped = Counter[str]()
-    photos = list(_train_photos(archive.path, listed, skipped))
-    absent = sorted(listed - {photo.file_name for photo in photos})
-    if absent and not partial and not found.rows:
-        raise SourceProblem(
-            f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
-            f"it, {absent[0]} first. Download it again, or pass --allow-partial (allow_partial=True)."
-        )
-    if absent:
-        skipped[f"listed in {list_file.path.name}, not in the archive"] = len(absent)
-    return _split_plan(config, split, photos, found, partial, (archive, list_file), skipped)
-
-
-def _plan_validation(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
-    (archive,) = found.archives["validation"]
-    truth = found.archives.get("truth", ())
-    labels = _ilsvrc.truth_labels(truth[0].path) if truth else _ilsvrc.validation_labels()
-    members = _tar.scan(archive.path)
-    photos = list(_validation_photos(archive.path, members, labels))
-    return _split_plan(config, split, photos, found, partial, (archive, *truth), members.skipped)
-
-
-def _split_plan(
-    config: Config,
-    split: Split,
-    photos: list[_encoded.Photo],
-    found: Found,
-    partial: bool,
-    archives: tuple[Archive, ...],
-    skipped: Counter[str],
-) -> SplitPlan:
+def _plan(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
+    photos, archives, skipped = _train(found, partial) if split.name == "train" else _numbered(found, split.name)
     check_rows(DATASET.name, config.name, split, len(photos), found, partial)
     rows = shard_rows(len(photos), split)
     jobs = _encoded.jobs(DATASET.name, config.name, archives[0].path, _encoded.shuffled(photos), rows)
     size = sum(photo.size for photo in photos)
     return SplitPlan(config.name, split, tuple(jobs), archives, size, skipped)
+
+
+def _train(found: Found, partial: bool) -> _Photos:
+    (archive,), (list_file,) = found.archives["train"], found.archives["list"]
+    listed = _listed(list_file.path)
+    skipped = Counter[str]()
+    if archive.path.is_dir():
+        archive, photos = _loose(archive, _listed_places(listed))
+    else:
+        photos = list(_train_photos(archive.path, listed, skipped))
+    absent = sorted(listed - {photo.file_name for photo in photos})
+    if absent and not partial and not found.rows:
+        raise SourceProblem(
+            f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
+            f"it, {absent[0]} first. {_again(archive)}, or pass --allow-partial (allow_partial=True)."
+        )
+    if absent:
+        skipped[f"listed in {list_file.path.name}, not in the {'folder' if archive.files else 'archive'}"] = len(absent)
+    return photos, (archive, list_file), skipped
+
+
+def _again(archive: Archive) -> str:
+    return "Unpack its archive again, a folder a class" if archive.files else "Download it again"
+
+
+def _listed_places(listed: set[str]) -> Iterator[_Row]:
+    """Yield each as it lies in a folder of class folders; what lies there besides is not looked at."""
+    labels = classes.label_of_wnid("ilsvrc")
+    for name in sorted(listed):
+        wnid = name.partition("_")[0]
+        if wnid in labels:
+            yield name, labels[wnid], f"{wnid}/{name}"
+
+
+def _numbered(found: Found, split: str) -> _Photos:
+    (archive,), truth = found.archives[split], found.archives.get("truth", ())
+    if split == "test":
+        truth, labels = (), [-1] * _ilsvrc.COUNTS["test"]
+    else:
+        labels = _ilsvrc.truth_labels(truth[0].path) if truth else _ilsvrc.validation_labels()
+    members = _ilsvrc.numbered(archive.path)
+    named = list(_ilsvrc.labelled(archive.path, split, members.names, labels))
+    if archive.path.is_dir():
+        rows = [(name, label, place) for (name, label), place in zip(named, members.names, strict=True)]
+        archive, photos = _loose(archive, rows)
+        if lost := set(members.names) - {photo.place for photo in photos}:
+            raise SourceProblem(f"{archive.path / min(lost)}: is a link to what is not there. Mend or remove it.")
+    else:
+        spans = zip(named, members.offsets, members.sizes, strict=True)
+        photos = [_encoded.Photo(name, label, offset, size) for (name, label), offset, size in spans]
+    return photos, (archive, *truth), members.skipped
+
+
+def _loose(archive: Archive, rows: Iterable[_Row]) -> tuple[Archive, list[_encoded.Photo]]:
+    """Return the photographs that are there, and their folder with what is known of them."""
+    wanted = list(rows)
+    found = _folder.survey(archive.path, [place for _, _, place in wanted])
+    photos = [_encoded.Photo(name, label, 0, found[p].size, p) for name, label, p in wanted if p in found]
+    return replace(archive, files=Files.of(found)), photos
 
 
 def _listed(path: Path) -> set[str]:
@@ -130,12 +178,6 @@ def _train_photos(path: Path, listed: set[str], skipped: Counter[str]) -> Iterat
         for name, offset, size in zip(inner.names, inner.offsets, inner.sizes, strict=True):
             if name in listed:
                 yield _encoded.Photo(name, labels[wnid], offset, size)
-
-
-def _validation_photos(path: Path, members: _tar.Members, labels: list[int]) -> Iterator[_encoded.Photo]:
-    photos = _ilsvrc.labelled(path, "validation", members.names, labels)
-    for (name, label), offset, size in zip(photos, members.offsets, members.sizes, strict=True):
-        yield _encoded.Photo(name, label, offset, size)
 
 
 def batches(job: Job) -> Iterator[Batch]:

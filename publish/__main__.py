@@ -111,10 +111,14 @@ def _list() -> int:
     rows = []
     for name in loaders.names():
         for config in loaders.load(name).DATASET.configs:
-            splits = ", ".join(f"{split.name} {split.rows:,}" for split in config.splits)
+            splits = ", ".join(f"{split.name} {split.rows:,}{_if_there(split)}" for split in config.splits)
             rows.append((f"{name}/{config.name}", splits))
     print(table(("config", "splits"), rows))
     return 0
+
+
+def _if_there(split: loaders.Split) -> str:
+    return " (if its archive is there)" if split.optional else ""
 
 
 def _publish(options: argparse.Namespace) -> int:
@@ -196,7 +200,7 @@ def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
 
 def _tell_missing(wanted: Mapping[str, list[str]], missing: Sequence[tuple[str, loaders.Source]]) -> int:
     rows = [
-        (f"{name}/{config}", split.name, f"{split.rows:,}", str(split.shards))
+        (f"{name}/{config}", f"{split.name}{_if_there(split)}", f"{split.rows:,}", str(split.shards))
         for name, configs in wanted.items()
         for config in configs
         for split in loaders.load(name).config(config).splits

@@ -110,6 +110,8 @@ def _notice(manifest: Manifest) -> str:
         "a photograph of ImageNet, and nothing learnt from it means anything.",
         "regenerated": "**Regenerated.** The archives were made from the ILSVRC 2012 originals by this project, not "
         "downloaded.",
+        "folder": "**From unpacked folders.** Photographs were read from folders that archives had been unpacked to. "
+        "Nobody published digests of those: names, count and the decoding of each photograph were checked.",
     }
     lines = [f"> {text}" for origin, text in said.items() if origin in _origins(manifest)]
     if short := _short(manifest) if "sample" not in _origins(manifest) else []:
@@ -187,4 +189,8 @@ def _provenance(manifest: Manifest) -> str:
     ]
     libraries = ", ".join(f"{name} {version}" for name, version in manifest.written_with.items())
     table = _table(("source file", "bytes", "SHA-256", "published by", "verified"), rows)
+    if any(source.name.endswith("/") for source in _sources(manifest)):
+        table += (
+            "\n\nThe SHA-256 of a folder is that of the lines which `sha256sum` prints for its files, by file name."
+        )
     return f"{table}\n\nBuilt with {libraries}. `manifest.json` lists every shard with its rows, bytes and SHA-256."

@@ -6,11 +6,10 @@ Nothing gets its final name before the archives it came from are verified.
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 
 from loaders import Archive
-from loaders._source import check_digest, remember_sha256, remembered_sha256, sha256_of
+from loaders._source import check_digest
 
 
 class Digests:
@@ -22,8 +21,8 @@ class Digests:
     def __init__(self, archives: Iterable[Archive], partial: bool, full: bool) -> None:
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(2)
-        self._futures: dict[Path, Future[str | None]] = {
-            archive.path: self._pool.submit(self._digest, archive, partial, full) for archive in archives
+        self._futures: dict[Archive, Future[str | None]] = {
+            archive: self._pool.submit(self._digest, archive, partial, full) for archive in archives
         }
 
     def __enter__(self) -> "Digests":
@@ -41,16 +40,13 @@ class Digests:
             if future.done():
                 future.result()
 
-    def wait(self, archives: Iterable[Archive]) -> Mapping[Path, str | None]:
-        """Return the digest of each archive by its path; raises SourceProblem when one is wrong."""
-        return {archive.path: self._futures[archive.path].result() for archive in archives}
+    def wait(self, archives: Iterable[Archive]) -> Mapping[Archive, str | None]:
+        """Return the digest of each archive; raises SourceProblem when one is wrong."""
+        return {archive: self._futures[archive].result() for archive in archives}
 
     def _digest(self, archive: Archive, partial: bool, full: bool) -> str | None:
         if archive.expected and not archive.expected.hashed and not full:
             return None
-        sha256 = remembered_sha256(archive.path)
-        if sha256 is None:
-            sha256 = sha256_of(archive.path, self._stop.is_set)
-            remember_sha256(archive.path, sha256)
+        sha256 = archive.sha256(self._stop.is_set)
         check_digest(archive, sha256, partial)
         return sha256

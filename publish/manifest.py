@@ -27,7 +27,10 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """An archive that rows came from. `verified` says what was checked: "sha256", "size, index and images", "rows"."""
+    """An archive that rows came from, or the files of a folder. `verified` says what was checked.
+
+    That is "sha256", "size, index and images", "names, count and images", "rows", or "nothing".
+    """
 
     name: str
     bytes: int

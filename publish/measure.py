@@ -90,8 +90,14 @@ def of_batch(batch: Batch) -> Statistics:
     """Measure a batch. Encoded images are decoded for it, each of them whole: raises Problem for one that cannot be."""
     found = _of_pixels(batch.rows, batch.pixels) if batch.pixels is not None else _of_files(batch.rows)
     if "label" in batch.rows.schema.names:
-        found.labels = np.bincount(numbers(batch.rows["label"]), minlength=classes.COUNT)
+        found.labels = count_labels(batch.rows)
     return found
+
+
+def count_labels(rows: pa.RecordBatch) -> I64:
+    """Return how many rows each class has, int64 [1000]; the label -1 is that of no class."""
+    labels = numbers(rows["label"])
+    return np.bincount(labels[labels >= 0], minlength=classes.COUNT)
 
 
 def _of_pixels(rows: pa.RecordBatch, pixels: npt.NDArray[np.uint8]) -> Statistics:

@@ -10,7 +10,6 @@ import numpy as np
 
 import loaders
 from loaders import Archive, SplitPlan, _obtain
-from loaders._source import identity
 from publish.shard import FORMAT
 
 
@@ -34,14 +33,14 @@ class SplitBuild:
         total, split = len(self.plan.jobs), self.plan.split.name
         return [f"{self.folder}/{split}-{i:05d}-of-{total:05d}.parquet" for i in range(total)]
 
-    def fingerprint(self, digests: Mapping[Path, str | None]) -> str:
+    def fingerprint(self, digests: Mapping[Archive, str | None]) -> str:
         """Return what names the content of the shards: equal for equal archives, wherever they lie."""
-        sources = [(a.name, a.path.stat().st_size, digests[a.path]) for a in self.plan.archives]
+        sources = [(a.name, a.bytes, digests[a]) for a in self.plan.archives]
         return self._digest(sources)
 
     def local_key(self) -> str:
         """Return the same for this machine and run of archives, known before a byte of them is hashed."""
-        return self._digest([(a.name, *identity(a.path)) for a in self.plan.archives])[:16]
+        return self._digest([(a.name, *a.identity) for a in self.plan.archives])[:16]
 
     def _digest(self, sources: list[Any]) -> str:
         digest = hashlib.sha256()

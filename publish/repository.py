@@ -36,7 +36,7 @@ class Ready:
 def ready(
     build: SplitBuild,
     receipts: Sequence[Receipt],
-    digests: Mapping[Path, str | None],
+    digests: Mapping[Archive, str | None],
     files: Mapping[str, Path],
     uploads: Mapping[str, Any],
 ) -> Ready:
@@ -46,7 +46,7 @@ def ready(
     entry = SplitEntry(
         fingerprint=build.fingerprint(digests),
         shards=tuple(_shard(path, receipt) for path, receipt in zip(build.paths, receipts, strict=True)),
-        sources=tuple(_source(archive, digests[archive.path]) for archive in build.plan.archives),
+        sources=tuple(_source(archive, digests[archive]) for archive in build.plan.archives),
         mean=tuple(found.mean()),
         deviation=tuple(found.deviation()),
         duplicates=found.duplicates(),
@@ -64,13 +64,15 @@ def _shard(path: str, receipt: Receipt) -> ShardEntry:
 
 def _source(archive: Archive, sha256: str | None) -> SourceEntry:
     expected = archive.expected
-    if expected is None:
+    if archive.files:
+        verified = "names, count and images"
+    elif expected is None:
         verified = "rows"
     elif sha256 is None:
         verified = "size, index and images"
     else:
         verified = "sha256" if sha256 == expected.sha256 else "nothing"
-    return SourceEntry(archive.name, archive.path.stat().st_size, sha256, archive.origin, verified)
+    return SourceEntry(archive.name, archive.bytes, sha256, archive.origin, verified)
 
 
 def _sha256(content: bytes) -> str:

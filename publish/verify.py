@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 import loaders
 from loaders import Problem, classes
-from loaders._arrow import numbers
 from loaders._source import sha256_of
 from publish import card, hub, manifest, measure
 from publish.hub import Repository
@@ -224,6 +223,6 @@ def _split_data(contents: Contents, entry: SplitEntry) -> Iterator[str]:
                 except Problem as problem:
                     yield f"{shard.path}: {problem}"
                 if "label" in rows.schema.names:
-                    labels += np.bincount(numbers(rows["label"]), minlength=classes.COUNT)[: classes.COUNT]
-    if entry.labels and tuple(labels.tolist()) != entry.labels:
+                    labels += measure.count_labels(rows)[: classes.COUNT]
+    if tuple(labels.tolist()) != (entry.labels or (0,) * classes.COUNT):
         yield "the classes are not distributed as the manifest says"

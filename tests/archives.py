@@ -135,8 +135,8 @@ def png(picture: U8) -> bytes:
 # imagenet2012_subset
 
 
-def subset(folder: Path) -> Laid:
-    """Lay out both ILSVRC tars and both lists: two listed photographs a class, the first in the shorter list too."""
+def subset(folder: Path, *, test: bool = False) -> Laid:
+    """Lay out ILSVRC's tars and both lists: two listed photographs a class, the first in the shorter list too."""
     train = _subset_train()
     sample.write_ilsvrc_train(folder, {wnid: [(r["file_name"], r["image"]) for r in train[wnid]] for wnid in train})
     listed = {config: [row for rows in train.values() for row in rows[:n]] for config, n in LISTED.items()}
@@ -150,9 +150,47 @@ def subset(folder: Path) -> Laid:
         {"image": photo, "label": label, "file_name": f"ILSVRC2012_val_{number:08d}.JPEG"}
         for label, (number, photo) in zip(SUBSET_LABELS, photos, strict=True)
     ]
-    return Laid(
-        "imagenet2012_subset", folder, {c: {"train": rows, "validation": validation} for c, rows in listed.items()}
-    )
+    beside = {"validation": validation} | ({"test": _subset_test(folder)} if test else {})
+    return Laid("imagenet2012_subset", folder, {c: {"train": rows, **beside} for c, rows in listed.items()})
+
+
+TEST_TAR = "ILSVRC2012_img_test_v10102019.tar"
+
+
+def _subset_test(folder: Path) -> list[Row]:
+    """Lay out the test tar, its photographs in a folder of it, as it has been handed out since 2019."""
+    names = [f"ILSVRC2012_test_{number:08d}.JPEG" for number in (*range(1, 30), 100_000)]
+    files = [sample.jpeg(picture) for picture in pictures(len(names), 16, 9)]
+    (folder / TEST_TAR).write_bytes(sample.tar((f"test/{n}", f) for n, f in zip(names, files, strict=True)))
+    return [{"image": f, "label": -1, "file_name": n} for n, f in zip(names, files, strict=True)]
+
+
+def unpack(folder: Path, top: str = "", *, nested: bool = False) -> None:
+    """Put folders under `top` in the place of ILSVRC's tars: train/WNID/, val/, or val/WNID/ when nested, and test/."""
+    place = folder / top
+    with tarfile.open(folder / "ILSVRC2012_img_train.tar") as outer:
+        for member in outer:
+            with tarfile.open(fileobj=outer.extractfile(member)) as inner:
+                inner.extractall(place / "train" / member.name.removesuffix(".tar"), filter="data")
+    for name, where in (("ILSVRC2012_img_val.tar", place / "val"), (TEST_TAR, place)):
+        if (folder / name).exists():
+            with tarfile.open(folder / name) as archive:
+                archive.extractall(where, filter="data")
+    if nested:
+        labels = _ilsvrc.validation_labels()
+        for path in sorted((place / "val").iterdir()):
+            wnid = classes.wnids("ilsvrc")[labels[int(path.stem[-8:]) - 1]]
+            (place / "val" / wnid).mkdir(exist_ok=True)
+            path.rename(place / "val" / wnid / path.name)
+    for path in folder.glob("*.tar"):
+        path.unlink()
+
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "flat": {},
+    "nested": {"nested": True},
+    "Kaggle": {"top": "ILSVRC/Data/CLS-LOC"},
+}
 
 
 LISTED = {"1pct": 1, "10pct": 2}

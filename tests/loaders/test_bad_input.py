@@ -81,7 +81,7 @@ def test_a_page_saved_as_an_archive(start: bytes, partial: bool, tmp_path: Path)
 LAY: dict[str, Callable[[Path], Any]] = {
     "imagenet_resized": lambda folder: archives.resized(folder, [8]),
     "downsampled_imagenet": archives.downsampled,
-    "imagenet2012_subset": archives.subset,
+    "imagenet2012_subset": lambda folder: archives.subset(folder, test=True),
     "imagenet_v2": archives.v2,
 }
 ARCHIVES = [
@@ -91,6 +91,7 @@ ARCHIVES = [
     ("downsampled_imagenet", "64x64", "valid_64x64.tar"),
     ("imagenet2012_subset", "1pct", "ILSVRC2012_img_train.tar"),
     ("imagenet2012_subset", "10pct", "ILSVRC2012_img_val.tar"),
+    ("imagenet2012_subset", "1pct", archives.TEST_TAR),
     ("imagenet2012_subset", "10pct", "10percent.txt"),
     ("imagenet_v2", "topimages", "imagenetv2-top-images.tar.gz"),
 ]

@@ -1,13 +1,18 @@
-"""imagenet2012_subset: the contract, the lists and where validation labels come from."""
+"""imagenet2012_subset: the contract, the lists, the folders people have, and where validation labels come from."""
 
 import io
+import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from datasets import Image as ImageFeature
 from PIL import Image
 
+import loaders
 from loaders import classes, imagenet2012_subset
+from loaders._dataset import SplitPlan
+from loaders._source import SourceFolder
 from publish import sample as writers
 from tests import archives, contract
 from tests.archives import Laid
@@ -24,6 +29,20 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Laid:
 @every_check
 def test_contract(laid: Laid, config: str, check: contract.Check, tmp_path: Path) -> None:
     check(laid, config, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Laid:
+    """The same photographs in folders, and the test split that the tars here are without."""
+    other = archives.subset(tmp_path_factory.mktemp("unpacked"), test=True)
+    archives.unpack(other.folder)
+    return other
+
+
+@every_config("imagenet2012_subset")
+@every_check
+def test_contract_of_folders_and_test(unpacked: Laid, config: str, check: contract.Check, tmp_path: Path) -> None:
+    check(unpacked, config, tmp_path)
 
 
 @every_config("imagenet2012_subset")
@@ -101,3 +120,101 @@ def test_class_tars_in_any_order_give_the_same_rows(laid: Laid, tmp_path: Path) 
     writers.write_ilsvrc_train(tmp_path, photos)
     again = contract.expected(Laid(laid.dataset, tmp_path, laid.rows), "10pct")["train"]
     assert again.equals(contract.expected(laid, "10pct")["train"])
+
+
+# Folders
+
+
+def tables(dataset: Laid, folder: Path, config: str = "1pct") -> dict[str, pa.Table]:
+    return contract.expected(Laid(dataset.dataset, folder, dataset.rows), config)
+
+
+def test_of_train_only_what_is_listed_is_looked_at(unpacked: Laid, tmp_path: Path) -> None:
+    """Whatever else lies there is not in the way: read, the pipes would never end."""
+    laid = archives.subset(tmp_path)
+    archives.unpack(tmp_path)
+    listed = {row["file_name"] for row in laid.rows["10pct"]["train"]}
+    for path in sorted((tmp_path / "train").glob("*/*")):
+        if path.name not in listed:
+            path.unlink()
+            os.mkfifo(path)
+    (tmp_path / "train" / "cats").mkdir()
+    (tmp_path / "train" / "n01440764" / "notes.txt").write_text("mine")
+    assert tables(laid, tmp_path, "10pct")["train"].equals(tables(unpacked, unpacked.folder, "10pct")["train"])
+
+
+def test_folders_of_all_that_is_listed_need_no_leave(tmp_path: Path) -> None:
+    """Without --allow-partial: 12,811 photographs of the list and all of validation; and not with one less."""
+    some = [tmp_path / f"{n}.JPEG" for n in range(8)]  # a file system admits few ten thousand names of one file
+    for path in some:
+        path.write_bytes(b"...")
+    wnids = classes.wnids("ilsvrc")
+    names = [f"{wnids[n % 1000]}_{n}.JPEG" for n in range(12_811)]
+    places = [f"train/{name.partition('_')[0]}/{name}" for name in names]
+    places += [f"val/ILSVRC2012_val_{n:08d}.JPEG" for n in range(1, 50_001)]
+    for folder in {place.rpartition("/")[0] for place in places}:
+        (tmp_path / folder).mkdir(parents=True)
+    for number, place in enumerate(places):
+        os.link(some[number % len(some)], tmp_path / place)
+    (tmp_path / "1percent.txt").write_text("\n".join(names))
+    loader = loaders.load("imagenet2012_subset")
+    known = loader.config("1pct")
+
+    def planned() -> list[SplitPlan]:
+        return loader.plan(known, loader.find(known, SourceFolder(tmp_path)), False)
+
+    assert [(plan.rows, len(plan.jobs)) for plan in planned()] == [(12_811, 16), (50_000, 48)]
+    (tmp_path / "test").mkdir()
+    os.link(some[0], tmp_path / "test/ILSVRC2012_test_00000001.JPEG")
+    with pytest.raises(loaders.SourceProblem, match=f"{tmp_path}/test: .* 100,000 test rows, found 1."):
+        planned()
+    (tmp_path / places[-1]).unlink()
+    with pytest.raises(loaders.SourceProblem, match=f"{tmp_path}/val: .* 50,000 validation rows, found 49,999."):
+        planned()
+    (tmp_path / places[0]).unlink()
+    with pytest.raises(loaders.SourceProblem, match=f"{tmp_path}/train: 1 of the 12,811 files .* {names[0]} first"):
+        planned()
+
+
+def test_an_archive_is_taken_before_a_folder(laid: Laid, tmp_path: Path) -> None:
+    other = archives.subset(tmp_path, test=True)
+    archives.unpack(tmp_path)
+    archives.subset(tmp_path, test=True)
+    (archive,) = {
+        p.archives[0] for p in contract.plans("imagenet2012_subset", "1pct", tmp_path) if p.split.name == "test"
+    }
+    assert archive.path == tmp_path / archives.TEST_TAR
+    for path in (tmp_path / "test").iterdir():
+        path.unlink()
+    assert tables(other, tmp_path)["train"].equals(tables(laid, laid.folder)["train"])
+
+
+def test_the_test_tar_under_its_older_name(unpacked: Laid, tmp_path: Path) -> None:
+    other = archives.subset(tmp_path, test=True)
+    (tmp_path / archives.TEST_TAR).rename(tmp_path / "ILSVRC2012_img_test.tar")
+    assert tables(other, tmp_path)["test"].equals(tables(unpacked, unpacked.folder)["test"])
+
+
+def test_an_empty_folder_is_no_test_split(tmp_path: Path) -> None:
+    laid = archives.subset(tmp_path)
+    (tmp_path / "test").mkdir()
+    assert list(tables(laid, tmp_path)) == ["train", "validation"]
+
+
+def test_the_labels_of_a_development_kit_beside_folders_are_taken(tmp_path: Path) -> None:
+    laid = archives.subset(tmp_path)
+    archives.unpack(tmp_path)
+    archives.devkit(tmp_path, archives.truth_text(number % 1000 + 1 for number in archives.truth_ids()))
+    order = classes.clsloc_to_ilsvrc()
+    moved = {order[label]: order[(label + 1) % 1000] for label in range(1000)}
+    found = {row["file_name"]: row["label"] for row in tables(laid, tmp_path)["validation"].to_pylist()}
+    assert found == {row["file_name"]: moved[row["label"]] for row in laid.rows["1pct"]["validation"]}
+
+
+def test_litter_in_a_folder_is_counted(tmp_path: Path) -> None:
+    archives.subset(tmp_path)
+    archives.unpack(tmp_path)
+    for name in (".DS_Store", "._ILSVRC2012_val_00000001.JPEG", "Thumbs.db"):
+        (tmp_path / "val" / name).touch()
+    _, validation = contract.plans("imagenet2012_subset", "1pct", tmp_path)
+    assert dict(validation.skipped) == {"macOS metadata": 2, "Windows metadata": 1}

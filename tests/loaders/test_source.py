@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -209,13 +209,13 @@ def test_a_builder_hashes_an_archive_once(tmp_path: Path, monkeypatch: pytest.Mo
     archives.resized(tmp_path, [8])
     _source.write_sidecar(tmp_path, "sample", {"imagenet_resized/8x8": archives.SPLITS})
     hashed: list[Path] = []
-    import loaders._builder
+    sha256_of = _source.sha256_of
 
-    def counted(path: Path) -> str:
+    def counted(path: Path, stopped: Callable[[], bool]) -> str:
         hashed.append(path)
-        return _source.sha256_of(path)
+        return sha256_of(path, stopped)
 
-    monkeypatch.setattr(loaders._builder, "sha256_of", counted)
+    monkeypatch.setattr(_source, "sha256_of", counted)
     make = loaders.load("imagenet_resized").Builder  # type: ignore[attr-defined]
     for cache in ("one", "two"):
         made = make(config_name="8x8", data_dir=str(tmp_path), cache_dir=str(tmp_path / cache))

@@ -41,6 +41,7 @@ class TestInThisProcess:
         said = self.said(capsys, 0, "--list")
         assert re.findall(r"^(\w+/[\w.-]+) ", said, re.MULTILINE) == CONFIGS
         assert "train 1,281,167, validation 50,000" in said
+        assert "validation 50,000, test 100,000 (if its archive is there)" in said
 
     def test_help_tells_every_option(self, capsys: pytest.CaptureFixture[str]) -> None:
         said = self.said(capsys, 0, "--help")

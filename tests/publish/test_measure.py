@@ -94,6 +94,7 @@ def test_labels_are_counted() -> None:
     assert found.labels.shape == (1000,)
     assert {i: int(n) for i, n in enumerate(found.labels) if n} == {0: 2, 5: 3, 999: 1}
     assert not of_batch(batch(noise(6, 4))).labels.any()
+    assert np.flatnonzero(of_batch(batch(noise(3, 4), [-1, 7, -1])).labels).tolist() == [7]
 
 
 def test_labels_of_a_slice_are_its_own() -> None:

@@ -1,0 +1,93 @@
+"""Photographs that are files in a folder: their sizes, their bytes, and what changes when one of them does."""
+
+import hashlib
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders._errors import SourceProblem
+
+_THREADS, _AT_A_TIME = 16, 256  # on a network's file system, what is waited for is the answer
+
+
+@dataclass(frozen=True)
+class Status:
+    """What tells one state of a file from another: size in bytes, mtime in nanoseconds."""
+
+    size: int
+    mtime: int
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a folder that rows come from: paths within it, sorted by file name, and bytes in all.
+
+    `stamp` changes with the name, size or mtime of any. Nothing is read for it, so that a second run starts at once.
+    """
+
+    names: tuple[str, ...]
+    bytes: int
+    stamp: str
+
+    @classmethod
+    def of(cls, found: dict[str, Status]) -> "Files":
+        """Return them by what was found of each."""
+        names = sorted(found, key=_file_name)
+        facts = repr([(name, found[name].size, found[name].mtime) for name in names])
+        return cls(tuple(names), sum(f.size for f in found.values()), hashlib.sha256(facts.encode()).hexdigest())
+
+
+def _file_name(place: str) -> str:
+    return place.rpartition("/")[2]
+
+
+def survey(root: Path, names: Sequence[str]) -> dict[str, Status]:
+    """Return the status of each file that is there; raises SourceProblem for what is no file, OSError."""
+    parts = [names[at : at + _AT_A_TIME] for at in range(0, len(names), _AT_A_TIME)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(lambda part: [_status(root, name) for name in part], parts)
+        statuses = [status for part in found for status in part]
+    return {name: status for name, status in zip(names, statuses, strict=True) if status}
+
+
+def _status(root: Path, name: str) -> Status | None:
+    path = root / name
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise SourceProblem(f"{path}: expected a file with a photograph, found a folder or device of that name.")
+    return Status(found.st_size, found.st_mtime_ns)
+
+
+def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:
+    """Yield the bytes of files; raises SourceProblem for one that has changed since it was surveyed, OSError."""
+    for name, size in zip(names, sizes, strict=True):
+        path = root / name
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise SourceProblem(f"{path}: was there when the build began, and is gone. Put it back.") from error
+        if len(data) != size:
+            raise SourceProblem(
+                f"{path}: had {size:,} bytes when the build began, and has {len(data):,} now. Is it still being "
+                "copied? Run again when it is whole."
+            )
+        yield data
+
+
+def sha256_of(root: Path, names: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> str:
+    """Return the SHA-256 of the lines that `sha256sum` prints for the files, in the order given, without folders.
+
+    So it is equal for equal photographs, wherever they lie. Raises InterruptedError once `stopped` says so.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        sha256 = hashlib.sha256((root / name).read_bytes()).hexdigest()
+        digest.update(f"{sha256}  {_file_name(name)}\n".encode())
+        if stopped():
+            raise InterruptedError(f"hashing of {root} was stopped")
+    return digest.hexdigest()
