@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 import loaders
+from publish import gallery
 from publish.manifest import Manifest, SourceEntry, SplitEntry
 from publish.progress import megabytes
 
@@ -85,7 +86,7 @@ def _info(name: str, splits: Mapping[str, SplitEntry]) -> dict[str, Any]:
 def _parts(manifest: Manifest) -> dict[str, str]:
     parts = {
         "measured: notice": _notice(manifest),
-        "measured: pictures": _pictures(manifest),
+        "measured: pictures": gallery.markdown(manifest),
         "measured: sizes": _sizes(manifest),
         "measured: statistics": _statistics(manifest),
         "measured: quirks": _quirks(manifest),
@@ -137,14 +138,6 @@ def _each(manifest: Manifest) -> list[tuple[str, str, SplitEntry]]:
 
 def _sources(manifest: Manifest) -> list[SourceEntry]:
     return list(dict.fromkeys(source for entry in manifest.entries() for source in entry.sources))
-
-
-def _pictures(manifest: Manifest) -> str:
-    shown = {path: f"the mean image of {name}, {split}" for name, split, e in _each(manifest) for path in e.pictures}
-    pictures = "\n".join(f'<img src="{path}" alt="{text}" title="{text}">' for path, text in shown.items())
-    gated = loaders.load(manifest.dataset).DATASET.gated
-    who = " (in a gated repository, only those who were let in see pictures)" if gated else ""
-    return f"<details><summary>Mean images, one a split{who}</summary>\n\n{pictures}\n\n</details>"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

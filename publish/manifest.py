@@ -53,6 +53,7 @@ class SplitEntry:
     oddities: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)  # path -> sha256
+    glance: str = ""  # its first photographs, tiny (`publish.picture.glance`), to tell whether other configs have them
 
     @property
     def rows(self) -> int:

@@ -1,6 +1,7 @@
 """What is measured of the rows while they pass: sums for mean and deviation, the mean image, classes, oddities, twins.
 
-All sums are of integers and exact, so that they come out the same in any order and on any number of workers.
+The first images are kept, small, for the pictures on the card: who draws them may never see the shards. All sums are of
+integers and exact, so that they come out the same in any order and on any number of workers.
 """
 
 import io
@@ -13,17 +14,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from loaders import Batch, Problem, classes
 from loaders._arrow import numbers
 
 THUMBNAIL = 64  # photographs are squeezed to this many pixels a side for the mean image
+SHOWN = 48  # images that are kept of a split, at most 0.9 MB
+SQUARE = 80  # pixels a side of a photograph among them
 _FEW = 256  # so many values of at most 255 that their sum fits 16 bits, and that of their squares 24
 _FLOATS = 98_304  # floats converted at a time: 384 KB, which stay in a core's own cache
 _EXIF_ORIENTATION = 0x0112
+_TURNS = {  # what makes a photograph of that orientation upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _PIXEL_LIMIT = 1 << 28  # 16,384 x 16,384, six times the largest photograph of ILSVRC
 
+U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
@@ -37,7 +50,8 @@ class Statistics:
     """Sums over rows.
 
     `pixels` a channel; `sums` and `squares` int64 [3]; `mean_sums` int64 [3, S, S], the sum of all images; `labels`
-    int64 [1000]; `fingerprints` uint64 [rows], equal for equal images; `oddities` counts rows by kind.
+    int64 [1000]; `fingerprints` uint64 [rows], equal for equal images; `oddities` counts rows by kind; `first` uint8
+    [K, 3, S, S], the first images, photographs cut to squares of 80 pixels.
     """
 
     rows: int = 0
@@ -48,6 +62,7 @@ class Statistics:
     labels: I64 = field(default_factory=lambda: _zeros(classes.COUNT))
     fingerprints: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     oddities: Counter[str] = field(default_factory=Counter)
+    first: U8 = field(default_factory=lambda: np.zeros((0, 3, 0, 0), np.uint8))
 
     def mean(self) -> list[float]:
         """Return the mean of each channel, 0 to 1."""
@@ -83,12 +98,18 @@ def merged(parts: Iterable[Statistics]) -> Statistics:
         if part.mean_sums is not None:
             total.mean_sums = part.mean_sums if total.mean_sums is None else total.mean_sums + part.mean_sums
     total.fingerprints = np.concatenate([total.fingerprints, *(part.fingerprints for part in every)])
+    if kept := [part.first for part in every if len(part.first)]:
+        total.first = np.concatenate(kept)
     return total
 
 
-def of_batch(batch: Batch) -> Statistics:
-    """Measure a batch. Encoded images are decoded for it, each of them whole: raises Problem for one that cannot be."""
-    found = _of_pixels(batch.rows, batch.pixels) if batch.pixels is not None else _of_files(batch.rows)
+def of_batch(batch: Batch, shown: int = 0) -> Statistics:
+    """Measure a batch and keep so many of its first images.
+
+    Encoded images are decoded for it, each of them whole: raises Problem for one that cannot be.
+    """
+    rows, pixels = batch.rows, batch.pixels
+    found = _of_pixels(rows, pixels, shown) if pixels is not None else _of_files(rows, shown)
     if "label" in batch.rows.schema.names:
         found.labels = count_labels(batch.rows)
     return found
@@ -100,7 +121,7 @@ def count_labels(rows: pa.RecordBatch) -> I64:
     return np.bincount(labels[labels >= 0], minlength=classes.COUNT)
 
 
-def _of_pixels(rows: pa.RecordBatch, pixels: npt.NDArray[np.uint8]) -> Statistics:
+def _of_pixels(rows: pa.RecordBatch, pixels: U8, shown: int) -> Statistics:
     count, _, size, _ = pixels.shape
     mean_sums = _sum_of_images(pixels)
     return Statistics(
@@ -110,17 +131,18 @@ def _of_pixels(rows: pa.RecordBatch, pixels: npt.NDArray[np.uint8]) -> Statistic
         squares=_squares(pixels),
         mean_sums=mean_sums,
         fingerprints=_fingerprints_of_png(rows),
+        first=pixels[:shown].copy(),
     )
 
 
-def _sum_of_images(pixels: npt.NDArray[np.uint8]) -> I64:
+def _sum_of_images(pixels: U8) -> I64:
     parts = range(0, len(pixels), _FEW)  # 256 times 255 fits 16 bits, which adds up 3 times as fast as 32
     sums = [np.add.reduce(pixels[at : at + _FEW], axis=0, dtype=np.uint16) for at in parts]
     total: I64 = np.add.reduce(sums, axis=0, dtype=np.int64)
     return total
 
 
-def _squares(pixels: npt.NDArray[np.uint8]) -> I64:
+def _squares(pixels: U8) -> I64:
     count, channels, size, _ = pixels.shape
     area = size * size
     lane = math.gcd(area, _FEW)  # 256 squares of at most 255 sum to less than 2**24: exact in float32, in any order
@@ -144,15 +166,26 @@ def _fingerprints_of_png(rows: pa.RecordBatch) -> U64:
     return np.ascontiguousarray(table[:, -20:-12]).view(np.uint64).reshape(-1)
 
 
-def _of_files(rows: pa.RecordBatch) -> Statistics:
+def _of_files(rows: pa.RecordBatch, shown: int) -> Statistics:
     found = Statistics(rows=rows.num_rows, mean_sums=_zeros(3, THUMBNAIL, THUMBNAIL))
-    fingerprints = []
+    fingerprints: list[int] = []
+    first: list[U8] = []
     for file, name in zip(rows["image"].field("bytes"), rows["file_name"], strict=True):
         data = file.as_buffer()
         fingerprints.append(xxhash.xxh3_64_intdigest(data))
-        _add_photo(found, data, name.as_py())
+        photo = _add_photo(found, data, name.as_py())
+        if len(first) < shown:
+            first.append(_square(photo))
     found.fingerprints = np.array(fingerprints, np.uint64)
+    found.first = np.array(first, np.uint8).reshape(len(first), 3, SQUARE, SQUARE)
     return found
+
+
+def _square(photo: Image.Image) -> U8:
+    """Return the middle of a photograph, turned as `datasets` turns it, as uint8 [3, SQUARE, SQUARE]."""
+    square = ImageOps.fit(photo, (SQUARE, SQUARE), Image.Resampling.BOX)
+    turn = _TURNS.get(photo.getexif().get(_EXIF_ORIENTATION, 1))
+    return np.asarray(square if turn is None else square.transpose(turn)).transpose(2, 0, 1)
 
 
 def decode_all(rows: pa.RecordBatch) -> None:
@@ -162,7 +195,7 @@ def decode_all(rows: pa.RecordBatch) -> None:
         _add_photo(Statistics(mean_sums=_zeros(3, THUMBNAIL, THUMBNAIL)), file.as_buffer(), str(name))
 
 
-def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> None:
+def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > _PIXEL_LIMIT:
@@ -180,6 +213,7 @@ def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> None:
     found.squares += histogram @ values**2
     thumbnail = np.asarray(photo.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
     found.mean_sums += thumbnail.transpose(2, 0, 1)
+    return photo
 
 
 def _oddities(image: Image.Image, name: str) -> list[str]:

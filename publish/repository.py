@@ -12,6 +12,7 @@ import loaders
 from loaders import Archive, Problem, classes
 from publish import card, manifest, measure, picture, staging
 from publish.manifest import Manifest, ShardEntry, SourceEntry, SplitEntry
+from publish.measure import Statistics
 from publish.plan import SplitBuild
 from publish.shard import Receipt
 
@@ -42,7 +43,7 @@ def ready(
 ) -> Ready:
     """Return the entry of a freshly built split, from its receipts alone, and its pictures."""
     found = measure.merged(receipt.statistics for receipt in receipts)
-    pictures = {f"pictures/mean-{build.folder}-{build.plan.split.name}.png": picture.mean_image(found.mean_image())}
+    pictures = _pictures(build, found)
     entry = SplitEntry(
         fingerprint=build.fingerprint(digests),
         shards=tuple(_shard(path, receipt) for path, receipt in zip(build.paths, receipts, strict=True)),
@@ -54,8 +55,24 @@ def ready(
         oddities=dict(sorted(found.oddities.items())),
         skipped=dict(sorted(build.plan.skipped.items())),
         pictures={path: _sha256(content) for path, content in pictures.items()},
+        glance=picture.glance(found.first) if picture.SIZES in map(picture.kind, pictures) else "",
     )
     return Ready(build, entry, files, uploads, pictures)
+
+
+def _pictures(build: SplitBuild, found: Statistics) -> dict[str, bytes]:
+    """Return the pictures of a split by path: a sheet of a config's first, the photographs of its validation split."""
+    name, loader = build.plan.split.name, loaders.load(build.dataset)
+    drawn = {picture.MEAN: picture.mean_image(found.mean_image())}
+    if name == loader.config(build.configs[0]).splits[0].name:
+        drawn[picture.SHEET] = picture.contact_sheet(found.first)
+    if name == "validation" and loader.DATASET.image_mode is None:  # made in several sizes, not as they came
+        drawn[picture.SIZES] = picture.sizes(found.first)
+    pictures = {picture.path(kind, build.folder, name): content for kind, content in drawn.items()}
+    if found.labels.any():
+        histogram = picture.class_histogram(found.labels)
+        pictures[picture.classes_path(name, histogram)] = histogram
+    return pictures
 
 
 def _shard(path: str, receipt: Receipt) -> ShardEntry:

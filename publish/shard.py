@@ -69,14 +69,17 @@ class _Hashed(io.RawIOBase):
 def write_shard(job: loaders.Job, path: Path) -> Receipt:
     """Write the rows of a job to a new file at `path` and return its receipt.
 
-    What a failure leaves is the caller's to remove.
+    The receipt of a split's first shard, which its name tells, has the images for the pictures on the card. What a
+    failure leaves is the caller's to remove.
     """
     started = time.perf_counter()
     loader = loaders.load(job.dataset)
+    shown = measure.SHOWN if "-00000-of-" in path.name else 0
     batches, measured = [], []
     for batch in loader.batches(job):
         batches.append(batch.rows)
-        measured.append(measure.of_batch(batch))
+        measured.append(measure.of_batch(batch, shown))
+        shown -= len(measured[-1].first)
     table = pa.Table.from_batches(batches, loader.DATASET.schema)
     if table.num_rows != job.rows:
         raise loaders.SourceProblem(f"{path.name}: expected {job.rows:,} rows, found {table.num_rows:,}.")

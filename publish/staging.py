@@ -29,6 +29,7 @@ from publish.measure import Statistics
 from publish.shard import Receipt
 
 FOLDER = ".partial"
+_ARRAYS = ("sums", "squares", "labels", "fingerprints", "first")  # of the statistics, in every receipt
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -74,7 +75,7 @@ def finished(path: Path) -> Receipt | None:
     """Return the receipt of a shard that an earlier run finished, if the file still has the bytes it was given for."""
     try:
         receipt = _load(_receipt_path(path))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # no receipt, or half of one: the shard is built anew
     whole = path.is_file() and path.stat().st_size == receipt.bytes and sha256_of(path) == receipt.sha256
     return receipt if whole else None
@@ -101,7 +102,7 @@ def _receipt_path(path: Path) -> Path:
 
 def _save(receipt: Receipt, path: Path) -> None:
     found = receipt.statistics
-    arrays = {"sums": found.sums, "squares": found.squares, "labels": found.labels, "fingerprints": found.fingerprints}
+    arrays = {name: getattr(found, name) for name in _ARRAYS}
     if found.mean_sums is not None:
         arrays["mean_sums"] = found.mean_sums
     facts = {"rows": receipt.rows, "bytes": receipt.bytes, "nbytes": receipt.nbytes, "sha256": receipt.sha256}
@@ -115,6 +116,7 @@ def _load(path: Path) -> Receipt:
         arrays = dict(file)
     facts = json.loads(str(arrays.pop("facts")))
     rows, pixels = facts.pop("counts")
+    arrays |= {name: arrays[name] for name in _ARRAYS}  # one that an older release wrote, without some, is none
     found = Statistics(rows=rows, pixels=pixels, oddities=Counter(facts.pop("oddities")), **arrays)
     return Receipt(**facts, seconds=0.0, statistics=found)
 

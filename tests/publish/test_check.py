@@ -28,7 +28,7 @@ def folder(desk: Desk) -> Path:
 def test_a_folder_that_is_right(data: tuple[str, ...], folder: Path, desk: Desk) -> None:
     said = desk.run("publish.check", folder, *data)
     checked = "files, digests, rows, columns, card" + (", every image" if data else "")
-    assert said.text.strip() == f"{folder}: 6 files, 80 rows; checked {checked}: all right"
+    assert said.text.strip() == f"{folder}: 10 files, 80 rows; checked {checked}: all right"
     assert not said.requests
 
 

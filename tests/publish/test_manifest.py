@@ -26,6 +26,7 @@ SPLIT = SplitEntry(
     oddities={"CMYK": 2},
     skipped={"._ files": 3},
     pictures={"pictures/mean-8x8-train.png": "cd" * 32},
+    glance="0a1b",
 )
 MANIFEST = Manifest("imagenet_resized", {"8x8": {"train": SPLIT}}, {"classes.tsv": "ef" * 32}, {"numpy": "2"})
 
@@ -33,6 +34,13 @@ MANIFEST = Manifest("imagenet_resized", {"8x8": {"train": SPLIT}}, {"classes.tsv
 def test_it_is_read_back_whole(tmp_path: Path) -> None:
     (tmp_path / manifest.NAME).write_text(MANIFEST.dump())
     assert manifest.read(tmp_path) == MANIFEST
+
+
+def test_one_of_a_time_without_glances_is_read() -> None:
+    older = json.loads(MANIFEST.dump())
+    del older["configs"]["8x8"]["train"]["glance"]
+    read = manifest.load(json.dumps(older), "here")
+    assert read == replace(MANIFEST, configs={"8x8": {"train": replace(SPLIT, glance="")}})
 
 
 @given(

@@ -13,8 +13,10 @@ def test_a_push_is_one_commit_to_a_private_gated_repository(desk: Desk) -> None:
     assert is_whole(repo)
     assert repo.tags == {"v1": repo.head()}
     shards = ["train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001"]
-    pictures = [f"pictures/mean-8x8-{split}.png" for split in ("train", "validation")]
-    files = ["README.md", "classes.tsv", "manifest.json", NOT_OURS, *pictures]
+    pictures = [f"pictures/{name}.png" for name in ("mean-8x8-train", "mean-8x8-validation", "sheet-8x8-train")]
+    pictures += [path for path in contents(repo) if path.startswith("pictures/classes-")]
+    assert len(pictures) == 5
+    files = ["README.md", "classes.tsv", "manifest.json", NOT_OURS, "pictures/sizes-8x8-validation.png", *pictures]
     assert sorted(contents(repo)) == sorted([*(f"8x8/{shard}.parquet" for shard in shards), *files])
 
 

@@ -1,6 +1,7 @@
 """A shard: one row group, pages that are found, features that `datasets` reads, and a receipt that is right."""
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image, ImageOps
 
 import loaders
 from loaders import Job
-from publish import shard
+from publish import measure, shard
 from publish.shard import Receipt, write_shard
 from tests import contract
 
@@ -100,6 +102,24 @@ def test_its_receipt_is_right(written: tuple[Job, Path, Receipt]) -> None:
     assert receipt.nbytes == table.combine_chunks().nbytes or receipt.nbytes == table.nbytes
     if "label" in table.column_names:
         assert receipt.statistics.labels.tolist() == np.bincount(table["label"].to_numpy(), minlength=1000).tolist()
+
+
+def test_the_receipt_of_the_first_shard_has_the_first_images(
+    written: tuple[Job, Path, Receipt], tmp_path: Path
+) -> None:
+    job, _, receipt = written
+    first, files = receipt.statistics.first, rows_of(job)["image"].to_pylist()[: measure.SHOWN]
+    images = [Image.open(io.BytesIO(file["bytes"])).convert("RGB") for file in files]
+    if loaders.load(job.dataset).DATASET.image_mode:
+        images = [square(Image.open(io.BytesIO(file["bytes"]))) for file in files]
+    assert [image.transpose(1, 2, 0).tobytes() for image in first] == [image.tobytes() for image in images]
+    assert 0 < first.nbytes < 1_000_000
+    assert not write_shard(job, tmp_path / "train-00001-of-00002.parquet").statistics.first.size
+
+
+def square(photo: Image.Image) -> Image.Image:
+    upright = ImageOps.exif_transpose(photo).convert("RGB")
+    return ImageOps.fit(upright, (measure.SQUARE, measure.SQUARE), Image.Resampling.BOX)
 
 
 def test_the_same_job_gives_the_same_bytes(written: tuple[Job, Path, Receipt], tmp_path: Path) -> None:

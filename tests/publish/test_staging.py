@@ -8,6 +8,7 @@ import select
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def same(one: Receipt | None, two: Receipt | None) -> None:
     assert two is not None
     for name in ("rows", "bytes", "nbytes", "sha256"):
         assert getattr(one, name) == getattr(two, name)
-    for name in ("sums", "squares", "mean_sums", "labels", "fingerprints"):
+    for name in ("sums", "squares", "mean_sums", "labels", "fingerprints", "first"):
         assert np.array_equal(getattr(one.statistics, name), getattr(two.statistics, name))
         assert getattr(one.statistics, name).dtype == getattr(two.statistics, name).dtype
     for name in ("rows", "pixels", "oddities"):
@@ -99,6 +100,20 @@ def test_half_a_receipt_is_none(part: float, job: Job, shard: Path) -> None:
     """As a kill leaves it that comes while the receipt is written."""
     path = receipt_of(shard)
     os.truncate(path, int(path.stat().st_size * part))
+    assert staging.finished(shard) is None
+    staging.build(job, shard)
+    assert staging.finished(shard) is not None
+
+
+@pytest.mark.parametrize(
+    "change", [{"first": None}, {"sums": None}, {"later": np.zeros(3)}], ids=lambda change: next(iter(change))
+)
+def test_a_receipt_of_another_release_is_none(change: dict[str, Any], job: Job, shard: Path) -> None:
+    """One that lacks what is measured today, or has what is not: the shard is built anew."""
+    path = receipt_of(shard)
+    with np.load(path) as file:
+        arrays = {name: array for name, array in {**file, **change}.items() if array is not None}
+    np.savez(path, **arrays)
     assert staging.finished(shard) is None
     staging.build(job, shard)
     assert staging.finished(shard) is not None
