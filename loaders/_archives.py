@@ -18,6 +18,7 @@ from zlib_ng import gzip_ng, zlib_ng
 
 from loaders._errors import SourceProblem
 
+_MEMBER_LIMIT = 4 << 30  # the largest batch of upstream's has 1.6 GB
 _PIECE = 1 << 18  # compressed bytes read at a time
 _open_gzip: Any = gzip_ng.open  # untyped
 _JUNK = {
@@ -165,7 +166,9 @@ def open_zip_member(path: Path, name: str) -> BinaryIO:
         info = archive.getinfo(name)
         if info.flag_bits & 1:
             raise SourceProblem(f"{path}: member {name} is encrypted, upstream's are not. Download it again.")
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+        if info.file_size > _MEMBER_LIMIT:
+            raise SourceProblem(f"{path}: member {name} claims {info.file_size:,} bytes, expected at most 4 GB.")
+        if info.compress_type != zipfile.ZIP_STORED:
             return cast(BinaryIO, archive.open(info))
         with archive, path.open("rb") as file:
             offset = _data_offset(file, info)

@@ -21,6 +21,7 @@ from loaders._errors import SourceProblem
 
 U8 = npt.NDArray[np.uint8]
 _DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
+_MOST_ROWS = 1_281_167  # of all batches together
 _HEADER_LIMIT = 10_000  # characters of an npy header; upstream's have about 100
 
 
@@ -68,6 +69,8 @@ class Batch:
                 f"{self.file}: has no {' and no '.join(sorted(missing))}, found {sorted(self._arrays)}."
             )
         data = self._arrays["data"]
+        if data.shape and data.shape[0] > _MOST_ROWS:
+            raise SourceProblem(f"{self.file}: claims {data.shape[0]:,} rows, expected at most {_MOST_ROWS:,}.")
         if data.dtype != np.uint8 or len(data.shape) != 2 or data.shape[1] != self.width:
             fits = {3 * s * s: f" It fits the config {s}x{s}." for s in (8, 16, 32, 64)}
             hint = fits.get(data.shape[-1], "") if data.dtype == np.uint8 and data.shape else ""

@@ -24,6 +24,7 @@ _TRAIN_SHARDS = {8: 8, 16: 8, 32: 40, 64: 80}  # 31, 116, 86 and 139 MB; whole s
 _VALIDATION_SHARDS = {8: 1, 16: 1, 32: 8, 64: 8}
 _ROW_BYTES = {8: 186, 16: 630, 32: 2230, 64: 8740}  # of Parquet, measured on crops of photographs
 _BATCHES = 10
+_COMPARED = 16  # pictures: no two batches start with the same ones
 _CONFIG = re.compile(r"(8|16|32|64)x\1(?:-(?:nearest|bilinear|hamming|bicubic|lanczos))?")
 _MEMBER = re.compile(r"(?:\w[\w.-]*/)?(?:train_data_batch_(\d+)|val_data)\.npz")
 
@@ -124,10 +125,26 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     archives = found.archives[split.name]
     files, skipped = _batch_files(split, archives)
-    rows = [open_batch(file, _size(config.name)).rows for file in files]
+    rows = _rows_of_each(files, _size(config.name))
     check_rows(DATASET.name, config.name, split, sum(rows), found, partial)
     jobs = tuple(_jobs(config.name, files, rows, shard_rows(sum(rows), split)))
     return SplitPlan(config.name, split, jobs, archives, sum(rows) * _ROW_BYTES[_size(config.name)], skipped)
+
+
+def _rows_of_each(files: list[BatchFile], size: int) -> list[int]:
+    """Return the rows of each batch. Raises SourceProblem when two are the same, by labels and first pictures."""
+    known: dict[tuple[bytes, bytes], BatchFile] = {}
+    rows = []
+    for file in files:
+        batch = open_batch(file, size)
+        rows.append(batch.rows)
+        content = (batch.labels.tobytes(), batch.read(0, min(batch.rows, _COMPARED)).tobytes())
+        if batch.rows and (same := known.setdefault(content, file)) is not file:
+            raise SourceProblem(
+                f"{file}: is {same} under another name, expected another batch. Was one copied over the other? "
+                "Download it again."
+            )
+    return rows
 
 
 def _batch_files(split: Split, archives: Iterable[Archive]) -> tuple[list[BatchFile], Counter[str]]:

@@ -9,11 +9,14 @@ from loaders import Problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what is wrong and return 1, or what was found right and return 0."""
+    """Print what is wrong and return 1, or what was found right and return 0; 3 when only the viewer is not there."""
     parser = argparse.ArgumentParser(prog="python -m publish.check", description=__doc__)
     parser.add_argument("repository", help="a folder such as hub/imagenet_resized, or ORG/NAME on the Hub")
     parser.add_argument("--data", action="store_true", help="decode every image as well")
     parser.add_argument("--revision", default="main", help="branch, tag or commit on the Hub (default: main)")
+    parser.add_argument(
+        "--viewer", type=float, metavar="MINUTES", help="wait for the dataset viewer as well; exit code 3 if in vain"
+    )
     options = parser.parse_args(arguments)
     try:
         return _check(options)
@@ -30,6 +33,8 @@ def _check(options: argparse.Namespace) -> int:
 
     contents: verify.Contents
     commit, folder = None, Path(options.repository)
+    if options.viewer is not None and (folder.is_dir() or options.revision != "main"):
+        raise Problem("--viewer: the viewer shows the main branch of a repository on the Hub, and nothing else.")
     if folder.is_dir():
         contents = verify.FolderContents(folder)
     else:
@@ -50,7 +55,19 @@ def _check(options: argparse.Namespace) -> int:
     rows = sum(shard.rows for shard in verify.shards(manifest))
     checked = "files, digests, rows, columns, card" + (", every image" if options.data else "")
     print(f"{contents.name}: {len(manifest.paths())} files, {rows:,} rows; checked {checked}: {_verdict(len(faults))}")
+    if options.viewer is not None and commit and not faults:
+        return _await_viewer(options, commit, {name: list(splits) for name, splits in manifest.configs.items()})
     return 1 if faults else 0
+
+
+def _await_viewer(options: argparse.Namespace, commit: str, splits: dict[str, list[str]]) -> int:
+    from publish import viewer
+
+    lacking = viewer.wait(options.repository, commit, splits, options.viewer)
+    for split, lack in lacking.items():
+        print(f"viewer: {split}: {lack}")
+    print(f"{options.repository}: the viewer shows {'not yet ' if lacking else ''}every split")
+    return 3 if lacking else 0
 
 
 def _verdict(count: int) -> str:

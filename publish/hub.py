@@ -4,6 +4,7 @@ Every call goes through `huggingface_hub`, with the user's own login and endpoin
 gives up on, is tried again here to a stated end; what a person has to mend is said in one line.
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ T = TypeVar("T")
 WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the client's own have come to nothing
 SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
+_STORAGE = re.compile(r"HTTP status \w+ error \((\d{3})\b")
 _TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
 
 
@@ -66,6 +68,12 @@ def status_of(error: BaseException | None) -> int | None:
     return None if response is None else int(response.status_code)
 
 
+def _storage_status(error: BaseException | None) -> int | None:
+    """Return the HTTP status of Xet's storage, which its client tells in words alone."""
+    found = _STORAGE.search(str(error)) if isinstance(error, ConnectionError) else None
+    return int(found[1]) if found else None
+
+
 def _answer(error: BaseException | None) -> Any:
     while error is not None:
         if isinstance(error, HfHubHTTPError) and error.response is not None:
@@ -78,7 +86,7 @@ def is_passing(error: BaseException) -> bool:
     """Say whether the same request may succeed later: the server was busy or broken, or the connection was."""
     if isinstance(error, OfflineModeIsEnabled):
         return False
-    status = status_of(error)
+    status = status_of(error) or _storage_status(error)
     if status is not None:
         return status in _PASSING
     return isinstance(error, ConnectionError | TimeoutError | RuntimeError) or "httpx" in type(error).__module__
@@ -132,6 +140,11 @@ def as_problem(error: BaseException, what: str) -> Problem:
         403: "the token may not write there: use one with write access to it, or name another organisation.",
         404: "there is no such repository, or this login may not see it.",
     }
+    if stored := _storage_status(error):
+        return Problem(
+            f"{what}: the Hub's storage answered {stored} ({error}). If a proxy keeps it out, HF_HUB_DISABLE_XET=1 "
+            "sends everything by way of LFS."
+        )
     if status in remedies:
         return Problem(f"{what}: {remedies[status]}")
     if is_passing(error):

@@ -102,8 +102,8 @@ def build(laid: archives.Laid | Path, out: Path, *options: object, code: int = 0
 def with_shards(folder: Path, rows: int) -> None:
     """Lay out so many rows of 8x8 that the split has more than two shards."""
     batches: list[dict[str, Any]] = [
-        {"data": np.zeros((rows // 10, 192), np.uint8), "labels": np.ones(rows // 10, np.int64)}
-    ] * 10
+        {"data": np.full((rows // 10, 192), n, np.uint8), "labels": np.ones(rows // 10, np.int64)} for n in range(10)
+    ]
     writers.write_train_zips(folder, 8, batches)
 
 

@@ -42,9 +42,9 @@ def write_large(folder: Path) -> Path:
     rows, source = 870, folder / "archives"
     source.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (rows, 3 * 64 * 64), np.uint8)
-    batch = {"data": pixels, "labels": np.arange(rows) % 1000 + 1}
+    labels = np.arange(rows) % 1000 + 1
     archives.resized(source, [64])
-    writers.write_train_zips(source, 64, [batch] * 10)
+    writers.write_train_zips(source, 64, [{"data": np.roll(pixels, n, 0), "labels": labels} for n in range(10)])
     plan = contract.plans("imagenet_resized", "64x64", source)[0]
     parts = tuple(part for job in plan.jobs for part in job.parts)
     write_shard(Job("imagenet_resized", "64x64", plan.rows, parts), folder / "shard.parquet")

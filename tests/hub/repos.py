@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .access import missing
 from .call import Call, page
 from .card import card_data, check_card
 from .revisions import Commit, new_commit
@@ -92,6 +93,16 @@ def _sibling(commit: Commit, path: str, blobs: bool) -> dict[str, Any]:
     if file.sha256:
         sibling["lfs"] = {"sha256": file.sha256, "size": file.size, "pointerSize": file.pointer_size}
     return sibling
+
+
+def is_valid(call: Call) -> Response:
+    """The dataset viewer's word on a split, which stands at another address than the real Hub."""
+    repo = call.hub.find_repo(call.request.query["dataset"][0])
+    if repo is None:
+        raise missing(call.user)
+    repo.access.check_visible(call.user)
+    works = ("preview", "viewer", "search", "filter", "statistics")
+    return Response.json(dict.fromkeys(works, True), headers={"X-Revision": repo.head()})
 
 
 def list_refs(call: Call) -> Response:

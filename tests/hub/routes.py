@@ -57,6 +57,7 @@ def _route(methods: str, pattern: str, handler: Handler, **options: Any) -> Rout
 
 
 ROUTES = (
+    _route("GET", "/is-valid", repos.is_valid),
     _route("GET", "/api/whoami-v2", repos.whoami),
     _route("POST", "/api/validate-yaml", repos.validate_yaml),
     _route("POST", "/api/repos/create", repos.create_repo),

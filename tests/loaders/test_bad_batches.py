@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loaders._source import write_sidecar
 from publish import sample as writers
 from tests import archives, contract
 from tests.refusals import flip, in_time, refused, says
@@ -188,6 +189,32 @@ def test_a_batch_that_is_there_twice(name: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / TRAIN, "a") as archive:
         archive.writestr(name, archive.read("train_data_batch_2.npz"))
     says(refused("imagenet_resized", "8x8", tmp_path), tmp_path / TRAIN, "more than once")
+
+
+@pytest.mark.keeps("S15")
+@pytest.mark.parametrize("layout", ["zip", "pickles"])
+def test_one_batch_under_two_names(layout: str, tmp_path: Path) -> None:
+    batches, _ = archives.resized_batches(8)
+    if layout == "zip":
+        archives.resized(tmp_path, [8])
+        writers.write_train_zips(tmp_path, 8, [*batches[:6], batches[2], *batches[7:]])
+        names = [f"{tmp_path / TRAIN}:train_data_batch_{n}.npz" for n in (3, 7)]
+    else:
+        archives.resized_pickles(tmp_path, [8])
+        names = [str(tmp_path / "Imagenet8_train" / f"train_data_batch_{n}") for n in (3, 7)]
+        Path(names[1]).write_bytes(Path(names[0]).read_bytes())
+    says(refused("imagenet_resized", "8x8", tmp_path), f"{names[1]}: is {names[0]} under another name")
+
+
+@pytest.mark.keeps("S16")
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_row_too_few_or_too_many(more: int, tmp_path: Path) -> None:
+    """All batches are there, and one of them is of another length."""
+    rows = archives.SPLITS["train"]
+    archives.resized(tmp_path, [8])
+    write_sidecar(tmp_path, "regenerated", {"imagenet_resized/8x8": {"train": rows + more, "validation": 20}})
+    text = refused("imagenet_resized", "8x8", tmp_path, False)
+    says(text, tmp_path / TRAIN, f"has {rows + more} train rows, found {rows}")
 
 
 @pytest.mark.keeps("S12", "S14")

@@ -356,8 +356,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("large")
     archives.resized(folder, [64])
     pixels = np.random.default_rng(0).integers(0, 256, (800, 12288), np.uint8)
-    batch = {"data": pixels, "labels": np.arange(800) + 1}
-    writers.write_train_zips(folder, 64, [batch] * 10)
+    labels = np.arange(800) + 1
+    writers.write_train_zips(folder, 64, [{"data": np.roll(pixels, n, 0), "labels": labels} for n in range(10)])
     return folder
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.hub import Fault
 from tests.publish.pushing import CONFIG, Desk, flip
 
 TRAIN, VALIDATION = "8x8/train-00000-of-00002.parquet", "8x8/validation-00000-of-00001.parquet"
@@ -172,3 +173,60 @@ def test_a_revision_that_is_none(desk: Desk) -> None:
 
 def test_a_folder_that_is_not_ours(tmp_path: Path, desk: Desk) -> None:
     assert "expected a manifest.json, found none" in desk.run("publish.check", tmp_path, code=1).text
+
+
+# The viewer
+
+
+@pytest.mark.keeps("P22")
+def test_a_viewer_that_shows_every_split(desk: Desk) -> None:
+    desk.push()
+    said = desk.run("publish.check", desk.name(), "--viewer", "0")
+    assert said.text.splitlines()[-1] == f"{desk.name()}: the viewer shows every split"
+    asked = [request.query for request in said.requests if request.path == "/is-valid"]
+    assert [(q["config"], q["split"]) for q in asked] == [(["8x8"], ["train"]), (["8x8"], ["validation"])]
+
+
+@pytest.mark.keeps("P22")
+def test_a_viewer_that_comes_to_it_is_waited_for(desk: Desk) -> None:
+    desk.push()
+    desk.hub.inject(Fault(path="/is-valid", nth=2, times=2, status=500, headers={"X-Error-Code": "ResponseNotReady"}))
+    said = desk.run("publish.check", desk.name(), "--viewer", "60", hurry=1000.0)
+    assert said.text.count("the viewer has 1 splits to do") == 2
+    assert len([request for request in said.requests if request.path == "/is-valid"]) == 4
+
+
+@pytest.mark.keeps("P22")
+@pytest.mark.parametrize(
+    ("fault", "lack"),
+    [
+        ({"status": 500, "headers": {"X-Error-Code": "UnexpectedError"}}, "it answers 500 UnexpectedError"),
+        ({"status": 404}, "it answers 404"),
+        ({"status": 200}, "no preview, no viewer, no statistics"),
+        ({"cut": "before"}, "no answer (RemoteProtocolError)"),
+    ],
+)
+def test_a_viewer_that_does_not_come_to_it_has_an_exit_code_of_its_own(
+    fault: dict[str, object], lack: str, desk: Desk
+) -> None:
+    desk.push()
+    desk.hub.inject(Fault(path="/is-valid", times=0, **fault))  # type: ignore[arg-type]
+    said = desk.run("publish.check", desk.name(), "--viewer", "0.01", code=3)
+    assert f"viewer: 8x8 train: {lack}\nviewer: 8x8 validation: {lack}\n" in said.text
+    assert said.text.splitlines()[-1] == f"{desk.name()}: the viewer shows not yet every split"
+
+
+@pytest.mark.keeps("P22")
+def test_a_viewer_of_an_older_revision_is_not_believed(desk: Desk) -> None:
+    desk.push()
+
+    def move(_: object) -> None:
+        desk.hub.commit(desk.name(), {"NOTES.md": b"By a person.\n"})
+
+    desk.hub.inject(Fault(path="/is-valid", hook=move))
+    said = desk.run("publish.check", desk.name(), "--viewer", "0", code=3)
+    assert "viewer: 8x8 train: it still shows an older revision" in said.text
+
+
+def test_a_folder_has_no_viewer(folder: Path, desk: Desk) -> None:
+    assert "--viewer: the viewer shows the main branch" in desk.run("publish.check", folder, "--viewer", 1, code=1).text

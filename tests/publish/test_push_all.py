@@ -9,7 +9,7 @@ import pytest
 
 import loaders
 from tests.building import COMMAND, run
-from tests.hub import Hub
+from tests.hub import Fault, Hub
 from tests.publish.forks import Forks
 from tests.publish.pushing import Desk, card, is_whole
 
@@ -141,3 +141,20 @@ def test_xet_takes_and_gives_the_same(desk: Desk) -> None:
     assert checked.stdout.strip().endswith("all right"), checked.stdout + checked.stderr
     again = run(*COMMAND, *what, "--workers", 2, "--push-to", desk.organisation, env=env)
     assert "nothing to change" in again.stdout
+
+
+@pytest.mark.keeps("P18")
+@pytest.mark.parametrize("status", [403, 407, 501])
+def test_storage_that_is_blocked_ends_it_with_the_reason(status: int, desk: Desk) -> None:
+    """As by a proxy that lets the Hub through, and not the storage that Xet sends to."""
+    pytest.importorskip("hf_xet")
+    desk.hub.inject(Fault(path="^/cas/", times=0, status=status))
+    what = ["--config", "imagenet_resized/8x8", "--source", desk.archives, "--allow-partial", "--out", desk.out]
+    env = desk.environment(xet=True, HF_XET_CLIENT_RETRY_MAX_ATTEMPTS="1", HF_XET_CLIENT_RETRY_MAX_DURATION="1s")
+    done = run(*COMMAND, *what, "--workers", 1, "--push-to", desk.organisation, env=env)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"error: {desk.name()}: sending 8x8/"), done.stderr
+    assert f"the Hub's storage answered {status}" in done.stderr
+    assert "HF_HUB_DISABLE_XET=1" in done.stderr
+    assert desk.token not in done.stderr
+    assert list(desk.repo().files()) == [".gitattributes"]
