@@ -4,7 +4,6 @@ Paper: https://arxiv.org/abs/1601.06759. Sizes and digests of the files: TensorF
 `url_checksums/downsampled_imagenet.txt`.
 """
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image
 from zlib_ng import zlib_ng
 
 from loaders import _arrow, _png, _tar
 from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
 from loaders._errors import SourceProblem
+from loaders._pictures import decoding, opened
 from loaders._source import Archive, Found, Source, SourceFolder
 
 _PAGE = "https://image-net.org/small/download.php (gone since 2023; a copy counts when its digest is right)"
@@ -98,12 +97,13 @@ def batches(job: Job) -> Iterator[Batch]:
 
 def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.uint8]:
     try:
-        image = Image.open(io.BytesIO(file), formats=["PNG"])
-        found = f"{image.mode} {image.width}x{image.height}"
-        if found == f"RGB {size}x{size}":  # read before a pixel is decoded, so that no header can ask for gigabytes
-            _check_crcs(file)  # Pillow leaves them unread, and some damage makes sense to it
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with decoding():
+            image = opened(file, ("PNG",))
+            found = f"{image.mode} {image.width}x{image.height}"
+            if found == f"RGB {size}x{size}":  # read before a pixel is decoded: no header can ask for gigabytes
+                _check_crcs(file)  # Pillow leaves them unread, and some damage makes sense to it
+                return np.asarray(image)
+    except ValueError as error:
         found = str(error)
     raise SourceProblem(
         f"{path}: the member at byte {offset:,} should be an RGB PNG of {size}x{size}, found: {found}. "

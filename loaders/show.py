@@ -4,7 +4,6 @@ It shows an npz zip, an npz or pickled batch, a folder of batches, a Parquet fil
 """
 
 import argparse
-import io
 import math
 import os
 import re
@@ -21,6 +20,7 @@ from PIL import Image
 from loaders import _planar, _sheet, classes
 from loaders._archives import zip_names
 from loaders._errors import Problem, SourceProblem
+from loaders._pictures import as_rgb, decoding, opened
 from loaders._planar import BatchFile
 
 _MEMBER = re.compile(r"(?:[\w.-]+/)?(?:train_data_batch_\d+|val_data)\.npz")
@@ -124,8 +124,9 @@ def _parquet(shard: Path) -> pq.ParquetFile:
 
 def _decoded(shard: Path, file: bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(file)).convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+        with decoding():
+            return as_rgb(opened(file))
+    except ValueError as error:
         raise SourceProblem(f"{shard}: holds an image that cannot be decoded ({error}).") from error
 
 

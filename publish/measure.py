@@ -4,7 +4,6 @@ The first images are kept, small, for the pictures on the card: who draws them m
 integers and exact, so that they come out the same in any order and on any number of workers.
 """
 
-import io
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -14,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from loaders import Batch, Problem, classes
 from loaders._arrow import numbers
+from loaders._pictures import as_rgb, decoding, opened
 
 THUMBNAIL = 64  # photographs are squeezed to this many pixels a side for the mean image
 SHOWN = 48  # images that are kept of a split, at most 0.9 MB
@@ -34,7 +34,6 @@ _TURNS = {  # what makes a photograph of that orientation upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PIXEL_LIMIT = 1 << 28  # 16,384 x 16,384, six times the largest photograph of ILSVRC
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -197,12 +196,11 @@ def decode_all(rows: pa.RecordBatch) -> None:
 
 def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > _PIXEL_LIMIT:
-                raise ValueError(f"it claims {image.width} x {image.height} pixels")
+        with decoding():
+            image = opened(data)
             found.oddities.update(_oddities(image, name))
-            photo = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            photo = as_rgb(image)
+    except ValueError as error:
         raise Problem(
             f"{name}: expected an image that can be decoded whole, but {error}. Download the archive again."
         ) from error

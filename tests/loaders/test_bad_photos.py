@@ -42,7 +42,7 @@ def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> byte
         (archives.png(archives.pictures(1, 64, 0)[0]), "found: RGB 64x64"),
         (archives.png(archives.pictures(1, 8, 0)[0]), "found: RGB 8x8"),
         (archives.png(archives.pictures(1, 32, 0)[0][:, :, 0]), "found: L 32x32"),
-        (writers.jpeg(archives.pictures(1, 32, 0)[0]), "cannot identify"),
+        (writers.jpeg(archives.pictures(1, 32, 0)[0]), "no PNG"),
         (archives.png(archives.pictures(1, 32, 0)[0])[:-200], "found: "),
         (archives.png(archives.pictures(1, 32, 0)[0])[:20], "found: "),
         (png_header(60_000, 60_000), "found: "),
@@ -50,7 +50,7 @@ def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> byte
         (png_header(32, 32), "found: "),
         (png_header(32, 32, 16), "found: "),
         (png_header(0, 0), "found: "),
-        (b"", "cannot identify"),
+        (b"", "no PNG"),
     ],
     ids=["64", "8", "grey", "jpeg", "cut", "stub", "bomb", "largest", "empty", "16 bits", "none", "nothing"],
 )

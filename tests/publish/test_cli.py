@@ -186,6 +186,28 @@ def test_bad_archives_are_told_without_a_traceback(fault: str, workers: int, tmp
     assert building.leftovers(out) == []
 
 
+@pytest.mark.keeps("S11", "S24")
+@pytest.mark.parametrize("fault", ["cut", "PostScript", "huge"])
+def test_a_damaged_photograph_in_a_sound_tar_is_named(fault: str, tmp_path: Path) -> None:
+    """PostScript is what Pillow would hand to Ghostscript."""
+    folder, out = tmp_path / "archives", tmp_path / "out"
+    folder.mkdir()
+    archives.subset(folder)
+    photo = writers.jpeg(archives.pictures(1, 64, 0)[0])
+    place = photo.index(b"\xff\xc0") + 5  # height and width
+    harmed = {
+        "cut": photo[: len(photo) // 2],
+        "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n",
+        "huge": photo[:place] + b"\x23\x28\x23\x28" + photo[place + 4 :],
+    }
+    writers.write_ilsvrc_validation(folder, [(7, photo), (9, harmed[fault])])
+    said = publish("--config", "imagenet2012_subset/1pct", "--source", folder, "--out", out, "--allow-partial", code=1)
+    why = {"cut": "truncated", "PostScript": "neither a JPEG nor a PNG", "huge": "it claims 9000 x 9000 pixels"}
+    assert "ILSVRC2012_val_00000009.JPEG: expected an image that can be decoded whole, but" in said
+    assert why[fault] in said
+    assert building.tree(out) == {}
+
+
 @pytest.mark.keeps("S1")
 def test_a_wrong_digest_is_told_and_nothing_is_put_in_place(tmp_path: Path) -> None:
     """The archive has the right size and opens: only its digest tells."""
