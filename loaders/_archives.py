@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import re
 import struct
 import tokenize
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO, cast
 from zlib_ng import gzip_ng, zlib_ng
 
 from loaders._errors import SourceProblem
+from loaders._places import is_local, open_file
 
 _MEMBER_LIMIT = 4 << 30  # the largest batch of upstream's has 1.6 GB
 _PIECE = 1 << 18  # compressed bytes read at a time
@@ -54,7 +54,7 @@ class ByteRange(io.RawIOBase):
     """A part of a file, to its end by default, as a read-only file of its own."""
 
     def __init__(self, path: Path, offset: int = 0, size: int | None = None) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = open_file(path)
         self._offset, self._size, self._at = offset, path.stat().st_size - offset if size is None else size, 0
 
     def readable(self) -> bool:
@@ -72,13 +72,14 @@ class ByteRange(io.RawIOBase):
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._size - self._at))
-        count = os.preadv(self._descriptor, [memoryview(buffer)[:wanted]], self._offset + self._at)
-        self._at += count
-        return count
+        self._file.seek(self._offset + self._at)
+        count = cast(io.RawIOBase, self._file).readinto(memoryview(buffer)[:wanted])
+        self._at += count or 0
+        return count or 0
 
     def close(self) -> None:
         if not self.closed:
-            os.close(self._descriptor)
+            self._file.close()
         super().close()
 
 
@@ -147,7 +148,7 @@ def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[s
 
     Raises SourceProblem for any other member, and for a name that is there twice.
     """
-    with reading(path, "the zip directory"), zipfile.ZipFile(path) as archive:
+    with reading(path, "the zip directory"), open_file(path) as file, zipfile.ZipFile(file) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
     skipped = Counter(kind for name in names if (kind := junk(name)))
     kept = [name for name in names if not junk(name)]
@@ -170,17 +171,19 @@ def open_zip_member(path: Path, name: str) -> BinaryIO:
             raise SourceProblem(f"{path}: member {name} claims {info.file_size:,} bytes, expected at most 4 GB.")
         if info.compress_type != zipfile.ZIP_STORED:
             return cast(BinaryIO, archive.open(info))
-        with archive, path.open("rb") as file:
+        with archive, open_file(path, 0) as file:
             offset = _data_offset(file, info)
         return io.BufferedReader(ByteRange(path, offset, info.file_size), _PIECE)
 
 
 def is_gzip(path: Path) -> bool:
     """Say whether a file is a gzip stream, whatever its name."""
-    with path.open("rb") as file:
+    with open_file(path, 0) as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file, through gzip when its content is gzip."""
-    return cast(BinaryIO, _open_gzip(path, "rb") if is_gzip(path) else path.open("rb", buffering=0))
+    """Open a file for reading here and there, through gzip when its content is gzip."""
+    if not is_gzip(path):
+        return open_file(path, 0)
+    return cast(BinaryIO, _open_gzip(path if is_local(path) else open_file(path), "rb"))

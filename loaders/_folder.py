@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders._errors import SourceProblem
+from loaders._places import identity
 
 _THREADS, _AT_A_TIME = 16, 256  # on a network's file system, what is waited for is the answer
 
 
 @dataclass(frozen=True)
 class Status:
-    """What tells one state of a file from another: size in bytes, mtime in nanoseconds."""
+    """What tells one state of a file from another: size in bytes, mtime in nanoseconds or what a store says of it."""
 
     size: int
-    mtime: int
+    mtime: int | str
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _status(root: Path, name: str) -> Status | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         raise SourceProblem(f"{path}: expected a file with a photograph, found a folder or device of that name.")
-    return Status(found.st_size, found.st_mtime_ns)
+    return Status(found.st_size, identity(path)[1])
 
 
 def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:

@@ -18,10 +18,11 @@ import numpy as np
 from tqdm import tqdm
 
 from loaders import _tar
-from loaders._source import cache_folder, identity
+from loaders._places import identity, is_local, key
+from loaders._source import cache_folder
 from loaders._tar import Members
 
-_THREADS = 16
+_THREADS, _REMOTE_THREADS = 16, 64
 
 
 @dataclass
@@ -51,7 +52,7 @@ def _scan(path: Path) -> Index:
     def inner(start: int, stop: int) -> Members:
         return _tar.scan(path, start, stop, page_by_page=True)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(_THREADS if is_local(path) else _REMOTE_THREADS) as pool:
         scans = pool.map(inner, outer.offsets, ends)
         bar = tqdm(scans, total=len(ends), desc=f"indexing {path.name}", unit=" tars", disable=None)
         tars = dict(zip(outer.names, bar, strict=True))
@@ -59,7 +60,7 @@ def _scan(path: Path) -> Index:
 
 
 def _note(path: Path) -> Path:
-    return cache_folder() / "index" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.npz"
+    return cache_folder() / "index" / f"{hashlib.sha256(key(path)).hexdigest()[:32]}.npz"
 
 
 def _remember(path: Path, found: Index) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from loaders import _ilsvrc, _index, _tar, classes
 from loaders._errors import MissingSources, SourceProblem
-from loaders._source import identity
+from loaders._places import identity, key
 from loaders._tar import Members
 
 I64 = npt.NDArray[np.int64]
@@ -58,9 +58,14 @@ class Photos:
             yield str(path), path.read_bytes()
 
     @property
+    def place(self) -> tuple[Path, int | None]:
+        """The tar and its bytes, or the folder."""
+        return self.root, self.root.stat().st_size if self.kind == "tar" else None
+
+    @property
     def identity(self) -> str:
         """What changes when the photographs do: for a tar its size and mtime, for folders the names in them."""
-        facts = [str(self.root.resolve()), identity(self.root) if self.kind == "tar" else self.kind]
+        facts = [key(self.root).decode(errors="replace"), identity(self.root) if self.kind == "tar" else self.kind]
         digest = hashlib.sha256(repr(facts).encode())
         for part in (self.names, self.labels, self.offsets, self.sizes):
             digest.update(part.tobytes())

@@ -5,7 +5,6 @@ entropy coder has one setting.
 """
 
 import io
-import os
 import pickle
 import struct
 import zipfile
@@ -20,9 +19,10 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 from zlib_ng import zlib_ng
 
-from loaders._errors import Problem
 from loaders._originals import I64
-from loaders._spill import naming
+from loaders._places import to_disk, written
+from loaders._source import sha256_of
+from loaders._spill import Rows
 
 _BLOCK = 1 << 20  # bytes of pixels in hand
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -31,16 +31,13 @@ _PLACEHOLDER = b"the bytes of the data go in here"
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch to write: rows `start` to `stop` of a spill but for the `left_out` ones.
+    """A batch to write: rows, but for the `left_out` ones among them.
 
     `labels` is int64 [N], from 1; `mean` float64 [3 S S], or None as in validation.
     """
 
     name: str
-    spill: Path
-    width: int
-    start: int
-    stop: int
+    rows: Rows
     left_out: tuple[int, ...]
     labels: I64
     mean: npt.NDArray[np.float64] | None
@@ -48,51 +45,56 @@ class Batch:
     @property
     def shape(self) -> tuple[int, int]:
         """The shape of its data."""
-        return self.stop - self.start - len(self.left_out), self.width
+        return len(self.rows) - len(self.left_out), self.rows.width
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[memoryview]:
         """Yield the data, some rows at a time."""
-        step = max(1, _BLOCK // self.width)
-        with self.spill.open("rb", buffering=0) as file:
-            for at in range(self.start, self.stop, step):
-                count = min(step, self.stop - at)
-                block = os.pread(file.fileno(), count * self.width, at * self.width)
-                if len(block) != count * self.width:
-                    raise Problem(f"{self.spill}: cut short while it was read. Run the same command again.")
-                yield self._without(block, at, count)
+        at = 0
+        for window in self.rows.windows():
+            gone = [row - at for row in self.left_out if at <= row < at + len(window)]
+            kept = (np.delete(window, gone, axis=0) if gone else window).data.cast("B")
+            yield from (kept[start : start + _BLOCK] for start in range(0, len(kept), _BLOCK))
+            at += len(window)
 
-    def _without(self, block: bytes, at: int, count: int) -> bytes:
-        gone = [row - at for row in self.left_out if at <= row < at + count]
-        return np.delete(np.frombuffer(block, np.uint8).reshape(count, -1), gone, axis=0).tobytes() if gone else block
+
+@dataclass(frozen=True)
+class File:
+    """A file that was written: its name, bytes and SHA-256."""
+
+    name: str
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Output:
     """A file to write, a zip of npz batches or (one batch) a pickle. Called in a worker."""
 
-    path: Path
+    folder: Path
+    name: str
     batches: tuple[Batch, ...]
 
     @property
-    def temporary(self) -> Path:
-        """Where it is until it is whole and on the disk."""
-        return self.path.with_name(f"{self.path.name}.tmp")
+    def path(self) -> Path:
+        """Where it goes."""
+        return self.folder / self.name
 
-    def __call__(self) -> Path:
-        """Write it beside its place, and return its place. Raises OSError."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with naming(self.path), self.temporary.open("wb") as file:
-            if self.path.suffix == ".zip":
-                _write_zip(file, self.batches)
-            else:
-                _write_pickle(file, self.batches[0])
-        return self.path
+    def __call__(self) -> File:
+        """Write it, or take what an earlier run wrote, and return what the sidecar says of it. Raises OSError."""
+        if self.path.is_file():
+            return self._file(self.path)
+        with written(self.path) as temporary:
+            with temporary.open("wb") as file:
+                if self.path.suffix == ".zip":
+                    _write_zip(file, self.batches)
+                else:
+                    _write_pickle(file, self.batches[0])
+                # A build trusts the sidecar for its sizes, and there is no later look at these files: be sure of them.
+                to_disk(file)
+            return self._file(temporary)
 
-    def keep(self) -> None:
-        """Wait until what was written is on the disk, then give it its name. Raises OSError."""
-        with naming(self.path), self.temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        self.temporary.replace(self.path)
+    def _file(self, place: Path) -> File:
+        return File(self.name, place.stat().st_size, sha256_of(place))
 
 
 def _write_zip(file: IO[bytes], batches: Sequence[Batch]) -> None:
@@ -111,7 +113,7 @@ def _write_npz(file: IO[bytes], batch: Batch) -> None:
 
 
 def _write_npy(
-    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterator[bytes]
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterator[Any]
 ) -> None:
     with _member(archive, f"{name}.npy", int(np.prod(shape)) * dtype.itemsize) as member:
         # Entropy coding alone. To look for matches as well takes three times as long, and photographs of 8 to 64 pixels

@@ -1,7 +1,6 @@
 """The folder that regenerated files go to: in the making under `.partial`, then in place, then vouched for."""
 
 import json
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from typing import Any
 import filelock
 
 from loaders._errors import Problem
-from loaders._source import SIDECAR, _read_sidecar, write_sidecar
+from loaders._packing import File
+from loaders._places import PARTIAL, files, is_local, move, remove_tree, to_disk, written
+from loaders._source import SIDECAR, _read_sidecar
 
-PARTIAL = ".partial"
 ORIGIN = "regenerated"
 _PARTS = ("files", "rows", "regenerated")  # of the sidecar: by file, by dataset/config, by config
 
@@ -21,6 +21,9 @@ _PARTS = ("files", "rows", "regenerated")  # of the sidecar: by file, by dataset
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Keep other runs out of the folder; raises Problem when one is there."""
+    if not is_local(out):  # a store has no locks: two runs into one are their owner's to keep apart
+        yield
+        return
     lock = out / PARTIAL / "lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -47,23 +50,23 @@ def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:
 
 
 def _names(out: Path) -> Iterator[str]:
-    for path in sorted(out.rglob("*")):
-        name = path.relative_to(out)
-        if path.is_file() and name.parts[0] != PARTIAL:
-            yield name.as_posix()
+    names = files(out) if out.exists() else []
+    yield from (name for name in sorted(names) if not name.startswith(f"{PARTIAL}/"))
 
 
 def clean(stage: Path) -> None:
     """Remove what runs with other photographs or settings left, and what was half written."""
-    for entry in stage.parent.iterdir():
-        if entry.is_dir() and entry != stage:
-            shutil.rmtree(entry)
-    for leftover in list(stage.rglob("*.tmp")):
+    for entry in stage.parent.iterdir() if stage.parent.exists() else ():
+        if entry.is_dir() and entry.name != stage.name:
+            remove_tree(entry)
+    for leftover in list(stage.rglob("*.tmp")) if is_local(stage) else ():
         leftover.unlink()
 
 
 def check_room(out: Path, stage: Path, need: int) -> None:
     """Raise Problem when the disk will be full: at the start rather than hours later. `need` is in bytes."""
+    if not is_local(out):
+        return
     there = sum(path.stat().st_blocks * 512 for path in stage.rglob("*") if path.is_file())
     free = shutil.disk_usage(out).free
     if need - there > free:
@@ -74,24 +77,29 @@ def check_room(out: Path, stage: Path, need: int) -> None:
 
 
 def put(
-    out: Path, whole: Path, files: Mapping[str, Sequence[str]], rows: Mapping[str, int], facts: Mapping[str, Any]
+    out: Path,
+    whole: Path,
+    made: Mapping[str, Sequence[File]],
+    rows: Mapping[str, int],
+    facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Move the files of each config from `whole` to their place, and return the sidecar that vouches for them.
 
     What an earlier run made for these configs goes first, from the sidecar and then from the folder: at no time does
     the sidecar vouch for other bytes than lie there.
     """
-    write_sidecar(whole, ORIGIN, {f"imagenet_resized/{config}": rows for config in files})
-    new = _read_sidecar(whole / SIDECAR)
-    new["regenerated"] = {config: {**facts, "files": list(names)} for config, names in files.items()}
+    new: dict[str, dict[str, Any]] = {
+        "files": {f.name: {"bytes": f.bytes, "sha256": f.sha256} for each in made.values() for f in each},
+        "rows": {f"imagenet_resized/{config}": dict(rows) for config in made},
+        "regenerated": {config: {**facts, "files": [f.name for f in each]} for config, each in made.items()},
+    }
     old = sidecar(out, new["files"])
-    _take_away(out, old, files)
+    _take_away(out, old, made)
     for name in new["files"]:
-        (out / name).parent.mkdir(exist_ok=True)
-        (whole / name).replace(out / name)
+        move(whole / name, out / name)
     merged = {"origin": ORIGIN} | {part: old[part] | new[part] for part in _PARTS}
     _replace_sidecar(out, merged)
-    shutil.rmtree(whole.parent)
+    remove_tree(whole.parent)
     return merged
 
 
@@ -106,9 +114,8 @@ def _take_away(out: Path, listed: dict[str, Any], configs: Collection[str]) -> N
 
 
 def _replace_sidecar(out: Path, content: Mapping[str, Any]) -> None:
-    temporary = out / PARTIAL / "sidecar.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(out / SIDECAR)
+    new = out / PARTIAL / SIDECAR
+    with written(new) as temporary, temporary.open("wb") as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())
+        to_disk(file)
+    move(new, out / SIDECAR)

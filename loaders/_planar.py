@@ -5,9 +5,10 @@ that a batch of 1.6 GB is never whole in memory, and no code that a file names i
 """
 
 import io
+import threading
 import zipfile
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -114,10 +115,24 @@ class Batch:
             self._stream = None
 
 
-@lru_cache(maxsize=1)
+class _Open(threading.local):
+    """The batch that a thread has open, if any: a stream has one reader."""
+
+    batch: Batch | None = None
+    size = 0
+
+
+_open_here = _Open()
+
+
 def open_batch(file: BatchFile, size: int) -> Batch:
-    """Open a batch, or return the one this process has open: its stream goes on where the last job stopped."""
-    return Batch(file, size)
+    """Open a batch, or return the one this thread has open: its stream goes on where the last job stopped."""
+    if not _open_here.batch or (_open_here.batch.file, _open_here.size) != (file, size):
+        if _open_here.batch:
+            _open_here.batch.close()
+        _open_here.batch = None
+        _open_here.batch, _open_here.size = Batch(file, size), size
+    return _open_here.batch
 
 
 def _read(file: BinaryIO, count: int) -> bytearray:

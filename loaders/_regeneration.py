@@ -3,15 +3,15 @@
 `OUT/.partial/KEY/` holds what is being made; KEY changes with the photographs and the settings. Files move to OUT once
 all of them are whole, then the sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python
 and its libraries take (115 MB a process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC:
-314 MB in all), and each worker 20 MB and the photograph it decodes. Disk: the pixels once as they are (22 GB for the
-four sizes) and once packed (20 GB).
+314 MB in all), and each worker 100 MB (300 MB where the output is a store) and the photograph it decodes. Disk: the
+pixels once as they are (22 GB for the four sizes) and once packed (20 GB).
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,18 +23,19 @@ from PIL import features
 from loaders import _originals, _placing
 from loaders._errors import Problem
 from loaders._originals import I64, Photos
-from loaders._packing import Batch, Output
-from loaders._pool import Run, pool
-from loaders._spill import Chunk, chunks, load, prepare, spill
+from loaders._packing import Batch, File, Output
+from loaders._places import PARTIAL, is_local, sees, takes
+from loaders._runner import Crew, Task
+from loaders._spill import chunks, load, rows
 
 _BATCHES = 10
 _FORMAT = 1  # goes up when the same photographs and settings give other bytes
-Report = Callable[[int], object]
+Report = Callable[[str, int], object]  # a worker, and how many photographs it has done
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to make of which photographs, where, and with how many processes."""
+    """What to make of which photographs, and where."""
 
     source: Path
     out: Path
@@ -43,7 +44,6 @@ class Settings:
     format: Literal["npz", "pickle"] = "npz"
     subsample: int = 1
     skip_unreadable: bool = False
-    workers: int = 1
     seed: int = 0
 
     def config(self, size: int) -> str:
@@ -97,7 +97,7 @@ def batch_name(split: str, number: int) -> str:
     return f"train_data_batch_{number + 1}" if split == "train" else "val_data"
 
 
-def run(settings: Settings, starts: Callable[[int], Report], say: Callable[[str], None]) -> list[Made]:
+def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Callable[[str], None]) -> list[Made]:
     """Make every size that is not there already. `starts` is told how many photographs there are to do.
 
     The same photographs, settings and libraries give the same bytes, whatever the workers and however often a run was
@@ -111,7 +111,9 @@ def run(settings: Settings, starts: Callable[[int], Report], say: Callable[[str]
         key = _key(settings, found)
         todo = [size for size in settings.sizes if not _is_there(settings, listed, size, key)]
         if todo:
-            listed = _make(settings, tuple(todo), found, key, starts, say)
+            crew.check(partial(sees, [photos.place for photos in found.values()]))
+            crew.check(takes(settings.out))
+            listed = _make(settings, tuple(todo), found, key, crew, starts, say)
         return [_made(settings, listed, size, size in todo) for size in settings.sizes]
 
 
@@ -143,27 +145,28 @@ def _make(
     sizes: tuple[int, ...],
     found: Mapping[str, Photos],
     key: str,
+    crew: Crew,
     starts: Callable[[int], Report],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    stage = settings.out / _placing.PARTIAL / "-".join([key, *map(str, sizes)])
+    out = settings.out.absolute() if is_local(settings.out) else settings.out
+    stage = out / PARTIAL / "-".join([key, *map(str, sizes)])
     photos = sum(map(len, found.values()))
     _placing.clean(stage)
     _placing.check_room(settings.out, stage, 2 * photos * sum(3 * size * size for size in sizes))
     splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
     report = starts(photos)
-    with pool(settings.workers) as run:
-        _spill_all(settings, sizes, splits, stage, run, report)
-        unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
-        # A photograph that was mended since an earlier run was killed: what that one packed is without it.
-        whole = stage / f"whole-{hashlib.sha256(json.dumps(list(unreadable)).encode()).hexdigest()[:16]}"
-        outputs = [o for o in _outputs(settings, sizes, splits, stage, whole) if not o.path.is_file()]
-        say(f"packing {len(outputs)} files")
-        _pack(outputs, run)
-    rows = {name: split.rows for name, split in splits.items()}
+    _spill_all(settings, sizes, splits, stage, crew, report)
+    unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
+    # A photograph that was mended since an earlier run was killed: what that one packed is without it.
+    whole = stage / f"whole-{hashlib.sha256(json.dumps(list(unreadable)).encode()).hexdigest()[:16]}"
+    outputs = list(_outputs(settings, sizes, splits, stage, whole))
+    say(f"packing {len(outputs)} files")
+    written = _pack(outputs, crew)
+    counts = {name: split.rows for name, split in splits.items()}
     facts = {"key": key, "seed": settings.seed, "subsample": settings.subsample, "unreadable": unreadable}
-    files = {settings.config(size): list(settings.files(size)) for size in sizes}
-    return _placing.put(settings.out, whole, files, rows, facts)
+    made = {settings.config(size): [written[name] for name in settings.files(size)] for size in sizes}
+    return _placing.put(settings.out, whole, made, counts, facts)
 
 
 def _order(split: str, rows: int, seed: int) -> I64:
@@ -177,26 +180,26 @@ def _order(split: str, rows: int, seed: int) -> I64:
 
 
 def _spill_all(
-    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, run: Run, report: Report
+    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, crew: Crew, report: Report
 ) -> None:
     """Resize every photograph, and take down what could not be read and the sums of the rest."""
-    todo: list[Chunk] = []
+    todo: list[Task[Path]] = []
     for name, split in splits.items():
-        prepare(stage, name, len(split.photos), sizes)
         split.sums.update({size: np.zeros(3 * size * size, np.int64) for size in sizes})
         places = np.argsort(split.order)
-        todo += chunks(stage, name, split.photos, places, sizes, settings.resample, settings.skip_unreadable)
-    for path in run(todo):
-        receipt = load(path)
+        cut = chunks(stage, name, split.photos, places, sizes, settings.resample, settings.skip_unreadable)
+        todo += [Task(f"{name} photographs, chunk {chunk.number}", chunk) for chunk in cut]
+    for finished in crew.run([todo]):
+        receipt = load(finished.value)
         if receipt is None:
             raise Problem(
-                f"{path}: was there and is gone. Does something else clean up there? Run the same command again."
+                f"{finished.value}: was there and is gone. Does something else clean up there? Run the command again."
             )
         split = splits[receipt.split]
         split.left_out.update(receipt.unreadable)
         for size, sums in receipt.sums.items():
             split.sums[size] += sums
-        report(receipt.photos)
+        report(finished.worker, receipt.photos)
 
 
 def _outputs(
@@ -205,21 +208,17 @@ def _outputs(
     """Yield every file to write, the largest first."""
     for size in sorted(sizes, reverse=True):
         for name, (split, numbers) in settings.files(size).items():
-            source = spill(stage, split, size)
-            batches = list(_batches(split, splits[split], source, size))
-            yield Output(whole / name, tuple(batches[n] for n in numbers))
+            batches = list(_batches(split, splits[split], stage, sizes, size))
+            yield Output(whole, name, tuple(batches[n] for n in numbers))
 
 
-def _pack(outputs: Sequence[Output], run: Run) -> None:
-    """Write the files, each flushed to the disk while the workers write the next."""
-    written = {output.path: output for output in outputs}
-    with ThreadPoolExecutor(1) as flusher:
-        flushed = [flusher.submit(written[path].keep) for path in run(outputs)]
-    for each in flushed:
-        each.result()
+def _pack(outputs: Sequence[Output], crew: Crew) -> dict[str, File]:
+    """Write the files, and return what the sidecar is to say of each."""
+    tasks: list[Task[File]] = [Task(output.name, output) for output in outputs]
+    return {finished.value.name: finished.value for finished in crew.run([[task] for task in tasks])}
 
 
-def _batches(name: str, split: Split, source: Path, size: int) -> Iterator[Batch]:
+def _batches(name: str, split: Split, stage: Path, sizes: tuple[int, ...], size: int) -> Iterator[Batch]:
     """Cut as the authors did: ten batches of a tenth, rounded down, and what is left over into the last."""
     used = np.delete(np.arange(len(split.order)), sorted(split.left_out))
     count = _BATCHES if name == "train" else 1
@@ -228,8 +227,9 @@ def _batches(name: str, split: Split, source: Path, size: int) -> Iterator[Batch
     edges = [n * (len(used) // count) for n in range(count)] + [len(used)]
     mean: npt.NDArray[np.float64] | None = split.sums[size] / len(used) if name == "train" else None
     for n in range(count):
-        rows = used[edges[n] : edges[n + 1]]
-        start, stop = int(rows[0]), int(rows[-1]) + 1
-        left_out = tuple(row for row in sorted(split.left_out) if start <= row < stop)
-        labels = split.photos.labels[split.order[rows]] + 1
-        yield Batch(batch_name(name, n), source, 3 * size * size, start, stop, left_out, labels, mean)
+        places = used[edges[n] : edges[n + 1]]
+        start, stop = int(places[0]), int(places[-1]) + 1
+        left_out = tuple(place - start for place in sorted(split.left_out) if start <= place < stop)
+        labels = split.photos.labels[split.order[places]] + 1
+        batch = rows(stage, name, sizes, size, split.order, start, stop)
+        yield Batch(batch_name(name, n), batch, left_out, labels, mean)

@@ -6,16 +6,18 @@ beside.
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from loaders import _folder
 from loaders._errors import MissingSources, SourceProblem
 from loaders._folder import Files
+from loaders._places import identity, key, open_file
 
 SIDECAR = "imagenet-variants.json"
 _HASH_BLOCK = 1 << 20
@@ -179,7 +181,7 @@ def check_size(archive: Archive, siblings: Iterable[Source], partial: bool) -> N
     path, expected = archive.path, archive.expected
     if path.is_dir():
         return
-    with path.open("rb") as file:
+    with open_file(path, 0) as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
         raise SourceProblem(
@@ -212,9 +214,9 @@ def check_digest(archive: Archive, sha256: str, partial: bool) -> None:
 def sha256_of(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
     """Return the SHA-256 of a file, in hex. Raises InterruptedError once `stopped` says so."""
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open_file(path) as file:
         block = bytearray(_HASH_BLOCK)
-        while count := file.readinto(block):
+        while count := cast(io.RawIOBase, file).readinto(block):
             digest.update(memoryview(block)[:count])
             if stopped():
                 raise InterruptedError(f"hashing of {path} was stopped")
@@ -243,19 +245,13 @@ def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = Non
     temporary.replace(memory)
 
 
-def identity(path: Path) -> list[int]:
-    """Return what changes when a file does: size in bytes and mtime in nanoseconds."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
 def cache_folder() -> Path:
     """Return the folder for what only spares work, and for downloads when no folder of sources is named."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagenet-variants"
 
 
 def _memory(path: Path) -> Path:
-    return cache_folder() / "digests" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
+    return cache_folder() / "digests" / f"{hashlib.sha256(key(path)).hexdigest()[:32]}.json"
 
 
 def missing_message(missing: Iterable[tuple[str, Source]], folder: Path) -> MissingSources:

@@ -1,14 +1,14 @@
-"""Pixels on their way: photographs resized in the order of the archive, put on disk in the order of the batches.
+"""Pixels on their way: photographs resized in the order of the archive, read back in the order of the batches.
 
-One file for each split and size holds its rows, uint8 [N, 3 S S] (all red, then green, then blue), each written at its
-place in the shuffled order. The work is cut into chunks. A finished chunk has a receipt, with a CRC-32 of its rows, so
-that a run that was killed goes on behind it, and nothing that a crash of the machine lost is taken for done.
+The work is cut into chunks. A finished chunk is a file of its rows, for each size uint8 [n, 3 S S] (all red, then
+green, then blue) in the order of their places, and a receipt with a CRC-32 of them: so a run that was killed goes on
+behind it, and nothing that a crash of the machine lost is taken for done. No two workers write one file, so that they
+may be on different machines.
 """
 
+import io
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,31 +17,35 @@ import numpy.typing as npt
 from zlib_ng import zlib_ng
 
 from loaders._archives import reading
-from loaders._errors import SourceProblem
+from loaders._errors import Problem, SourceProblem
 from loaders._originals import I64, Photos
+from loaders._places import is_local, read_ranges, written
 from loaders._resize import resized
 
 U8 = npt.NDArray[np.uint8]
+I32 = npt.NDArray[np.int32]
 _SMALLEST, _LARGEST = 64, 512  # photographs in a chunk: about a second of work, and 8 MB of pixels for four sizes
+_WINDOW, _REMOTE_WINDOW = 32 << 20, 128 << 20  # bytes of rows put in order at a time: fewer, longer reads from a store
 
 
 @dataclass(frozen=True)
 class Receipt:
     """What came of a chunk: the place of each photograph left out and why, and the sum of the others at each size.
 
-    `sums` is {size: int64 [3 S S]}, `checks` {size: CRC-32 of the chunk's rows}.
+    `sums` is {size: int64 [3 S S]}, `check` the CRC-32 of the chunk's file, `bytes` its length.
     """
 
     split: str
     photos: int
     unreadable: Mapping[int, str]
     sums: Mapping[int, I64]
-    checks: Mapping[int, int]
+    check: int
+    bytes: int
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Photographs to resize, and the place (int64 [n]) of each in the spill of its split. Called in a worker."""
+    """Photographs to resize, and the place (int64 [n]) of each in its split. Called in a worker."""
 
     folder: Path
     split: str
@@ -58,26 +62,23 @@ class Chunk:
         Raises SourceProblem for an unreadable photograph; OSError. The receipt itself would not do: a worker that dies
         while it sends more than a pipe takes in one piece leaves the driver waiting for the rest.
         """
-        receipt = load(self._receipt)
-        if receipt and (self.skip_unreadable or not receipt.unreadable) and self._is_there(receipt):
-            return self._receipt
+        place = _place(self.folder, self.split, self.number)
+        receipt_place = place.with_suffix(".npz")
+        receipt = load(receipt_place)
+        if receipt and (self.skip_unreadable or not receipt.unreadable) and _is_whole(place, receipt):
+            return receipt_place
         blocks, unreadable = self._resize()
-        for size, rows in blocks.items():
-            with _opened(spill(self.folder, self.split, size), os.O_WRONLY) as file:
-                for place, row in zip(self.places.tolist(), rows, strict=True):
-                    write_at(file, row, place * row.nbytes)
         sums = {size: rows.sum(axis=0, dtype=np.int64) for size, rows in blocks.items()}
-        checks = {size: zlib_ng.crc32(rows) for size, rows in blocks.items()}
-        receipt = Receipt(self.split, len(self.photos), unreadable, sums, checks)
-        _save(receipt, self._receipt)
-        return self._receipt
-
-    @property
-    def _receipt(self) -> Path:
-        return self.folder / f"{self.split}-{self.number:05d}.npz"
+        order = np.argsort(self.places, kind="stable")
+        content = b"".join(blocks[size][order].tobytes() for size in self.sizes)
+        with written(place) as temporary:
+            temporary.write_bytes(content)
+        receipt = Receipt(self.split, len(self.photos), unreadable, sums, zlib_ng.crc32(content), len(content))
+        _save(receipt, receipt_place)
+        return receipt_place
 
     def _resize(self) -> tuple[dict[int, U8], dict[int, str]]:
-        """Return {size: rows}, uint8 [n, 3 S S]; an unreadable photograph's row is zero, as holes of a file are."""
+        """Return {size: rows}, uint8 [n, 3 S S]; an unreadable photograph's row is zero."""
         blocks = {size: np.zeros((len(self.photos), size, size, 3), np.uint8) for size in self.sizes}
         unreadable: dict[int, str] = {}
         for i, (where, file) in enumerate(self.photos.read()):
@@ -93,90 +94,113 @@ class Chunk:
                 unreadable[int(self.places[i])] = str(error)
         return {size: _planar(pixels) for size, pixels in blocks.items()}, unreadable
 
-    def _is_there(self, receipt: Receipt) -> bool:
-        return all(self._check(size) == check for size, check in receipt.checks.items())
-
-    def _check(self, size: int) -> int:
-        width, check = 3 * size * size, 0
-        with _opened(spill(self.folder, self.split, size), os.O_RDONLY) as file:
-            for place in self.places.tolist():
-                check = zlib_ng.crc32(os.pread(file, width, place * width), check)
-        return check
-
 
 def _planar(pixels: U8) -> U8:
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).reshape(len(pixels), -1)
 
 
-def spill(folder: Path, split: str, size: int) -> Path:
-    """Return the file of the rows of a split at a size."""
-    return folder / f"{split}-{size}x{size}.rows"
+def _place(folder: Path, split: str, number: int) -> Path:
+    return folder / f"{split}-{number:05d}.rows"
 
 
-def prepare(folder: Path, split: str, rows: int, sizes: Sequence[int]) -> None:
-    """Make the files of a split, of their full length; what lies in them already stays."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for size in sizes:
-        with _opened(spill(folder, split, size), os.O_WRONLY | os.O_CREAT) as file:
-            os.ftruncate(file, rows * 3 * size * size)
+def _is_whole(place: Path, receipt: Receipt) -> bool:
+    if not place.is_file() or place.stat().st_size != receipt.bytes:
+        return False
+    return not is_local(place) or zlib_ng.crc32(place.read_bytes()) == receipt.check
+
+
+def _step(photos: int) -> int:
+    """Return how many photographs of a split are in a chunk. How it is cut shows in no byte of what is made."""
+    return min(_LARGEST, max(_SMALLEST, photos // 64))
 
 
 def chunks(
     folder: Path, split: str, photos: Photos, places: I64, sizes: tuple[int, ...], resample: str, skip: bool
 ) -> Iterator[Chunk]:
-    """Cut a split into chunks. How it is cut shows in no byte of what is made."""
-    step = min(_LARGEST, max(_SMALLEST, len(photos) // 64))
+    """Cut a split into chunks."""
+    step = _step(len(photos))
     for number, at in enumerate(range(0, len(photos), step)):
         rows = slice(at, at + step)
         yield Chunk(folder, split, number, photos.take(rows), places[rows], sizes, resample, skip)
 
 
-def write_at(file: int, data: U8, offset: int) -> None:
-    """Write all of data; a write that a full disk cuts short is gone on with, so that the next one says why."""
-    view = data.data.cast("B")
-    while view:
-        count = os.pwrite(file, view, offset)
-        view, offset = view[count:], offset + count
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a split at one of the `sizes` of its chunks, in the order of their places.
+
+    `photos` (int32 [N]) says which photograph of the `total` lies at each place, `before` (int32 [chunks]) how many
+    rows of each chunk belong to places before the first of these.
+    """
+
+    folder: Path
+    split: str
+    sizes: tuple[int, ...]
+    size: int
+    total: int
+    photos: I32
+    before: I32
+
+    @property
+    def width(self) -> int:
+        """The bytes of a row."""
+        return 3 * self.size * self.size
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def windows(self) -> Iterator[U8]:
+        """Yield all rows, uint8 [n, 3 S S], some at a time. Raises Problem when a chunk's file is not whole."""
+        step = max(1, (_WINDOW if is_local(self.folder) else _REMOTE_WINDOW) // self.width)
+        before = self.before.copy()
+        for at in range(0, len(self), step):
+            chunk = self.photos[at : at + step] // _step(self.total)
+            counts = np.bincount(chunk, minlength=len(before)).astype(np.int32)
+            rows = np.empty((len(chunk), self.width), np.uint8)
+            rows[np.argsort(chunk, kind="stable")] = self._read(before, counts)
+            before += counts
+            yield rows
+
+    def _read(self, before: I32, counts: I32) -> U8:
+        numbers = np.flatnonzero(counts).tolist()
+        starts = [self._start(number) + int(before[number]) * self.width for number in numbers]
+        lengths = [int(counts[number]) * self.width for number in numbers]
+        paths = [_place(self.folder, self.split, number) for number in numbers]
+        content = b"".join(read_ranges(paths, starts, lengths))
+        if len(content) != sum(lengths):
+            raise Problem(f"{self.folder}: a file was cut short while it was read. Run the same command again.")
+        return np.frombuffer(content, np.uint8).reshape(-1, self.width)
+
+    def _start(self, chunk: int) -> int:
+        """Return where the rows of this size begin in the file of a chunk."""
+        step = _step(self.total)
+        photos = min(step, self.total - chunk * step)
+        return photos * sum(3 * size * size for size in self.sizes[: self.sizes.index(self.size)])
 
 
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    with ExitStack() as stack:
-        stack.enter_context(naming(path))
-        file = os.open(path, flags, 0o644)
-        stack.callback(os.close, file)
-        yield file
+def rows(folder: Path, split: str, sizes: tuple[int, ...], size: int, order: I64, start: int, stop: int) -> Rows:
+    """Return the rows at the places from `start` to `stop`, where `order` (int64 [N]) has the photograph of each."""
+    chunk = order[:start] // _step(len(order))
+    before = np.bincount(chunk, minlength=-(-len(order) // _step(len(order)))).astype(np.int32)
+    return Rows(folder, split, sizes, size, len(order), order[start:stop].astype(np.int32), before)
 
 
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an OSError of a write say which file it is of: a full disk does not."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+def _save(receipt: Receipt, place: Path) -> None:
+    facts = {"split": receipt.split, "photos": receipt.photos, "check": receipt.check, "bytes": receipt.bytes}
+    facts |= {"unreadable": list(receipt.unreadable.items())}
+    sums = {str(size): sums for size, sums in receipt.sums.items()}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **sums)
+    with written(place) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
-def _save(receipt: Receipt, path: Path) -> None:
-    facts = {"split": receipt.split, "photos": receipt.photos}
-    facts |= {"unreadable": list(receipt.unreadable.items()), "checks": {**receipt.checks}}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with naming(path), temporary.open("wb") as file:
-        sums = {str(size): sums for size, sums in receipt.sums.items()}
-        np.savez(file, allow_pickle=False, facts=np.array(json.dumps(facts)), **sums)
-    temporary.replace(path)
-
-
-def load(path: Path) -> Receipt | None:
+def load(place: Path) -> Receipt | None:
     """Return a receipt, or None when there is no whole one."""
     try:
-        with reading(path, "the receipt"), path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+        with reading(place, "the receipt"), np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as content:
             arrays = dict(content)
             facts = json.loads(str(arrays.pop("facts")))
+            unreadable = dict(facts.pop("unreadable"))
+            return Receipt(unreadable=unreadable, sums={int(size): array for size, array in arrays.items()}, **facts)
     except (SourceProblem, FileNotFoundError):
         return None  # none yet, or half of one after a crash of the machine: the chunk is done again
-    checks = {int(size): check for size, check in facts["checks"].items()}
-    sums = {int(size): array for size, array in arrays.items()}
-    return Receipt(facts["split"], facts["photos"], dict(facts["unreadable"]), sums, checks)

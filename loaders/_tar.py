@@ -16,6 +16,7 @@ from zlib_ng import zlib_ng
 
 from loaders._archives import is_gzip, junk, open_plain, reading
 from loaders._errors import SourceProblem
+from loaders._places import is_local
 
 _BLOCK = 512
 _REGULAR, _FOLDER = (b"0", b"\0"), b"5"
@@ -44,7 +45,7 @@ def scan(path: Path, start: int = 0, stop: int | None = None, page_by_page: bool
     """
     with reading(path, "the tar"), open_plain(path) as file:
         limit = stop if stop is not None else _length(path, file)
-        if page_by_page and limit is not None and hasattr(os, "posix_fadvise"):
+        if page_by_page and limit is not None and is_local(path) and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), start, limit - start, os.POSIX_FADV_RANDOM)
         found = Members()
         for name, offset, size in _entries(path, file, start, limit):

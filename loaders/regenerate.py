@@ -5,16 +5,18 @@ steps: https://github.com/PatrykChrabaszcz/Imagenet32_Scripts), and `python -m p
 """
 
 import argparse
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from loaders._errors import MissingSources, Problem
+from loaders import _command
+from loaders._command import place, whole_number
+from loaders._errors import MissingSources
+from loaders._places import is_local
 from loaders._resize import FILTERS
 
 if TYPE_CHECKING:  # --help answers at once
@@ -39,8 +41,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--source", type=Path, required=True, metavar="ILSVRC", help="folder of the tars, or of what they unpack to")
-    add("--out", type=Path, required=True, metavar="DIR", help="a folder of its own for the files")
+    add(
+        "--source",
+        type=place,
+        required=True,
+        metavar="ILSVRC",
+        help="folder or URL of the tars, or what they unpack to",
+    )
+    add("--out", type=place, required=True, metavar="DIR", help="a folder (or URL) of its own for the files")
     add("--sizes", type=int, nargs="+", choices=(8, 16, 32, 64), default=[8, 16, 32, 64], help="pixels (default: all)")
     add(
         "--resample",
@@ -49,50 +57,23 @@ def _parser() -> argparse.ArgumentParser:
         help="filter (default: box, upstream's; others name the files)",
     )
     add("--format", choices=("npz", "pickle"), default="npz", help="zips of npz batches, or CIFAR-style pickles")
-    add("--subsample", type=_positive, default=1, metavar="N", help="keep every N-th class; labels stay what they are")
+    add(
+        "--subsample",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="keep every N-th class; labels stay",
+    )
     add("--skip-unreadable", action="store_true", help="leave out, count and list photographs that cannot be decoded")
-    add("--workers", type=_positive, default=os.cpu_count(), metavar="N", help="processes (default: the cores)")
-    add("--seed", type=_seed, default=0, metavar="S", help="of the order of train (default: 0)")
+    _command.add_workers(add)
+    add("--seed", type=whole_number(0), default=0, metavar="S", help="of the order of train (default: 0)")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _seed(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must be at least 0")
-    return number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        return _regenerate(options)
-    except MissingSources as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        where = error.filename or options.out
-        print(f"error: {where}: {error.strerror or error}. Nothing under a final name has changed.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; what is finished is kept, run the same command again to go on", file=sys.stderr)
-        return 130
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+    return _command.exit_code(lambda: _regenerate(options), options.out)
 
 
 def _regenerate(options: argparse.Namespace) -> int:
@@ -102,15 +83,29 @@ def _regenerate(options: argparse.Namespace) -> int:
 
     if not options.source.is_dir():
         raise MissingSources(f"{options.source}: expected a folder with the photographs of ILSVRC (--source).")
-    settings = _regeneration.Settings(**{**vars(options), "sizes": tuple(dict.fromkeys(options.sizes))})
+    names = {field.name for field in fields(_regeneration.Settings)}
+    chosen = {name: value for name, value in vars(options).items() if name in names}
+    source = options.source.absolute() if is_local(options.source) else options.source
+    settings = _regeneration.Settings(**{**chosen, "source": source, "sizes": tuple(dict.fromkeys(options.sizes))})
     started = time.perf_counter()
-    with tqdm(unit=" images", unit_scale=True, disable=not sys.stderr.isatty(), smoothing=0.05) as bar:
+    done = Counter[str]()
+    with (
+        _command.crew(options) as crew,
+        tqdm(unit=" images", unit_scale=True, disable=not sys.stderr.isatty(), smoothing=0.05) as bar,
+    ):
 
-        def starts(photos: int) -> Callable[[int], object]:
+        def starts(photos: int) -> _regeneration.Report:
             bar.reset(photos)
-            return bar.update
+            return count
 
-        made = _regeneration.run(settings, starts, bar.set_postfix_str)
+        def count(worker: str, photos: int) -> None:
+            done[worker] += photos
+            bar.update(photos)
+
+        made = _regeneration.run(settings, crew, starts, bar.set_postfix_str)
+    if crew.is_remote:
+        for worker, photos in sorted(done.items()):
+            print(f"{worker}: {photos:,} photographs", file=sys.stderr)
     _summary(made, settings.out, time.perf_counter() - started)
     _warn(made, options.subsample)
     return 0
@@ -152,4 +147,4 @@ def _warn(made: "Sequence[Made]", subsample: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _command.leave(main())

@@ -1,19 +1,18 @@
 """`python -m publish`: build dataset repositories from upstream's archives. Also installed as `imagenet-variants`."""
 
 import argparse
-import os
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import loaders
-from loaders import MissingSources, Problem, UnknownConfig
+from loaders import Problem, _command
+from loaders._command import place
+from loaders._places import is_local
 from publish.progress import megabytes, table
 
 if TYPE_CHECKING:  # what builds is imported when something is built: --help and --list answer at once
@@ -39,10 +38,21 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", action="append", metavar="NAME", help="all, a dataset, or dataset/config; may be given again")
     add("--list", action="store_true", help="list the datasets and configs, and leave")
-    add("--source", type=Path, metavar="DIR", help="folder of upstream's archives (default: downloads in the cache)")
+    add(
+        "--source",
+        type=place,
+        metavar="DIR",
+        help="upstream's archives, a folder or URL (default: the cache)",
+    )
     add("--sample", action="store_true", help="build from small archives drawn for it; the cards say so")
-    add("--out", type=Path, default=Path("hub"), metavar="DIR", help="where the repositories go (default: hub)")
-    add("--workers", type=_positive, default=os.cpu_count(), metavar="N", help="processes (default: the cores)")
+    add(
+        "--out",
+        type=place,
+        default=Path("hub"),
+        metavar="DIR",
+        help="folder or URL of the repositories (default: hub)",
+    )
+    _command.add_workers(add)
     add("--allow-partial", action="store_true", help="accept other rows, sizes and digests than the published ones")
     add("--verify", choices=("normal", "full"), default="normal", help="full: hash even the 148 GB ILSVRC archive")
     add("--dry-run", action="store_true", help="say what would be built and what is missing, and leave")
@@ -65,46 +75,13 @@ def _add_hub(add: Callable[..., object]) -> None:
     add("--allow-sample", action="store_true", help="let --sample be pushed, as ORG/DATASET_sample")
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.list and not options.config:
         parser.error("name what to build with --config (all, a dataset or dataset/config), or see --list")
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        return _list() if options.list else _publish(options)
-    except (MissingSources, UnknownConfig) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {_spell(error, options.out)}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, _Terminated) as stop:
-        print("stopped; finished shards are kept, run the same command again to go on", file=sys.stderr)
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
-
-
-class _Terminated(BaseException):
-    """The process was asked to end (SIGTERM)."""
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
-
-
-def _spell(error: OSError, out: Path) -> str:
-    where = error.filename or out
-    return f"{where}: {error.strerror or error}. Nothing under a final name has changed; see --out for another place."
+    return _command.exit_code(lambda: _list() if options.list else _publish(options), options.out)
 
 
 def _list() -> int:
@@ -136,7 +113,8 @@ def _publish(options: argparse.Namespace) -> int:
         made = plan.make(wanted, source, options.allow_partial)
         if options.dry_run:
             return _tell_plan(made)
-        settings = build.Options(options.out, options.workers, options.allow_partial, options.verify == "full")
+        crew = stack.enter_context(_command.crew(options))
+        settings = build.Options(options.out, crew, options.allow_partial, options.verify == "full")
         built = build.run(made, settings, hub)
     _summary(built, time.perf_counter() - started, options.push_to or f"{options.out}/")
     if hub:
@@ -151,6 +129,8 @@ def _check_use(options: argparse.Namespace) -> None:
         raise Problem(
             "--sample is not the dataset: push it with --allow-sample, and its name and card will say sample."
         )
+    if options.push_to and not is_local(options.out):
+        raise Problem(f"{options.out}: with --push-to, shards only pass by on the way to the Hub: --out is a folder.")
     if options.create_pr and options.revision != "main":
         raise Problem("--create-pr proposes a change to main: leave --revision out.")
 
@@ -168,7 +148,7 @@ def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub |
         tag=options.tag,
         public=options.public,
         overwrite_card=options.overwrite_card,
-        remove_local=options.remove_local,
+        remove_local=options.remove_local or bool(options.scheduler),  # each machine's own disk, which nobody tidies
         suffix="_sample" if options.sample else "",
     )
     hub = Hub(settings, options.out)
@@ -189,7 +169,7 @@ def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
         folder = options.source or default_folder()
         if options.source and not folder.is_dir():
             raise Problem(f"{folder}: expected a folder of upstream's archives (--source), found none.")
-        return Path(folder)
+        return folder.absolute() if is_local(folder) else folder
     from publish import sample
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imagenet-variants-")))
@@ -241,13 +221,7 @@ def _summary(built: Sequence["Built"], seconds: float, where: str) -> None:
 
 def run() -> None:
     """Run the command and end the process with its exit code."""
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if code in (130, 143):
-        # A signal may have struck while a pool held one of its locks: a usual exit would wait for its threads for ever.
-        os._exit(code)
-    sys.exit(code)
+    _command.leave(main())
 
 
 if __name__ == "__main__":

@@ -6,30 +6,33 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import filelock
 
 from loaders import Job, Problem
-from publish import repository, runner, staging
+from loaders._places import is_local, remove_tree, sees
+from loaders._runner import Crew, Finished, Task
+from publish import repository, staging
 from publish.destination import Destination, Folder
 from publish.digests import Digests
 from publish.manifest import Manifest, SplitEntry
 from publish.plan import Plan, SplitBuild
 from publish.progress import Progress, megabytes
 from publish.repository import Ready
-from publish.runner import Task
 from publish.staging import Done
+from publish.store import Store
 
 _ROOM = 1.1  # of the estimated size: a full disk is noticed before the work, not after it
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to build: `out` for shards in the making, `workers` processes; `partial` admits archives of other content."""
+    """How to build: `out` for shards in the making, on whose hands; `partial` admits archives of other content."""
 
     out: Path
-    workers: int
+    crew: Crew
     partial: bool = False
     verify_full: bool = False
 
@@ -54,12 +57,12 @@ class _Split:
         self._done: dict[str, Done] = {}
         self.seconds = 0.0
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[Task[Done]]:
         """Return what is left to do."""
         jobs = zip(self.build.paths, self.build.plan.jobs, strict=True)
         return [self._task(path, job) for path, job in jobs if path not in self._kept and path not in self._done]
 
-    def _task(self, path: str, job: Job) -> Task:
+    def _task(self, path: str, job: Job) -> Task[Done]:
         dataset = self.build.dataset
         known = next((shard.sha256 for shard in self.old.shards if shard.path == path), "") if self.old else ""
         if known and (copy := self._destination.copy(dataset, path, known)):
@@ -67,8 +70,9 @@ class _Split:
         work = self._destination.work(dataset, path, job, self.staged(path))
         return Task(f"{dataset}/{path}", work, job.continues)
 
-    def take(self, task: Task, done: Done) -> None:
+    def take(self, finished: Finished[Done]) -> None:
         """Keep what came of a task."""
+        task, done, _ = finished
         self._done[task.name.removeprefix(f"{self.build.dataset}/")] = done
         self.seconds += done.seconds
 
@@ -112,7 +116,13 @@ def run(plan: Plan, options: Options, destination: Destination | None = None) ->
     progress = Progress(sum(build.plan.rows for build in plan.splits))
     try:
         with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
-            return _Run(plan, options, digests, progress, destination or Folder(options.out)).results()
+            destination = destination or (Folder if is_local(options.out) else Store)(options.out)
+            options.crew.check(partial(sees, [(a.path, a.path.stat().st_size) for a in plan.archives()]))
+            options.crew.check(destination.check())
+            built = _Run(plan, options, digests, progress, destination).results()
+        if options.crew.is_remote and progress.shares:
+            progress.say(progress.by_worker())
+        return built
     except BaseException:
         staging.remove_unfinished(options.out / staging.FOLDER)
         raise
@@ -125,7 +135,8 @@ class _Run:
         self, plan: Plan, options: Options, digests: Digests, progress: Progress, destination: Destination
     ) -> None:
         self._options, self._digests, self._progress, self._destination = options, digests, progress, destination
-        self._stages = {name: options.out / staging.FOLDER / name for name in plan.wanted}
+        out = options.out.absolute() if is_local(options.out) else options.out
+        self._stages = {name: out / staging.FOLDER / name for name in plan.wanted}
         manifests = {name: destination.manifests(name) for name in plan.wanted}
         self._splits = [
             _Split(build, self._stages[build.dataset], destination, self._reusable(build, manifests[build.dataset]))
@@ -155,7 +166,9 @@ class _Run:
     def _of(self, dataset: str) -> list[_Split]:
         return [split for split in self._splits if split.build.dataset == dataset]
 
-    def _check_room(self, todo: dict[str, list[Task]]) -> None:
+    def _check_room(self, todo: dict[str, list[Task[Done]]]) -> None:
+        if not is_local(self._options.out):
+            return
         plans = [(split.build.plan, len(todo[split.key])) for split in self._splits]
         need = sum(_ROOM * plan.bytes * tasks / len(plan.jobs) for plan, tasks in plans)
         free = shutil.disk_usage(self._options.out).free
@@ -165,18 +178,18 @@ class _Run:
                 "Make room, or choose another --out."
             )
 
-    def _carry_out(self, todo: dict[str, list[Task]]) -> None:
+    def _carry_out(self, todo: dict[str, list[Task[Done]]]) -> None:
         """Do the tasks, and put each repository in force with its last one."""
         owner = {task.name: split for split in self._splits for task in todo[split.key]}
         left = Counter(split.build.dataset for split in owner.values())
         for name in self._stages:
             if not left[name]:
                 self._finish(name)
-        for task, done in runner.run(list(todo.values()), self._options.workers):
-            split = owner[task.name]
-            split.take(task, done)
-            if done.receipt:
-                self._progress.add(done.receipt.rows, done.receipt.bytes)
+        for finished in self._options.crew.run(list(todo.values())):
+            split = owner[finished.task.name]
+            split.take(finished)
+            if receipt := finished.value.receipt:
+                self._progress.add(finished.worker, receipt.rows, receipt.bytes)
             self._digests.raise_found()
             left[split.build.dataset] -= 1
             if not left[split.build.dataset]:
@@ -185,11 +198,11 @@ class _Run:
     def _finish(self, name: str) -> None:
         splits = self._of(name)
         for split in [split for split in splits if split.must_start_over()]:
-            for task, done in runner.run([split.tasks()], self._options.workers):
-                split.take(task, done)
+            for finished in self._options.crew.run([split.tasks()]):
+                split.take(finished)
         ready = [split.ready(self._digests) for split in splits]
         self._destination.finish(name, ready, self._stages[name])
-        shutil.rmtree(self._stages[name], ignore_errors=True)
+        remove_tree(self._stages[name])
         for split, is_ready in zip(splits, ready, strict=True):
             self._built.append(Built(split.build, is_ready.entry, split.seconds))
             count = len(is_ready.entry.shards)
@@ -199,6 +212,10 @@ class _Run:
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
+    """Keep other builds out of a folder. A store has no locks: two runs into one are their owner's to keep apart."""
+    if not is_local(out):
+        yield
+        return
     note = out / staging.FOLDER / "pid"
     try:
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loaders import Job
+from loaders._places import takes
 from loaders._source import remember_sha256, remembered_sha256, sha256_of
 from publish import manifest as manifests
 from publish import repository, staging
@@ -16,6 +17,9 @@ from publish.staging import Done
 
 class Destination(Protocol):
     """What a build has to know of where its repositories go."""
+
+    def check(self) -> Callable[[], object]:
+        """Return what whoever builds must be able to do; it raises Problem where it cannot be done."""
 
     def manifests(self, dataset: str) -> list[Manifest]:
         """Return the manifest that is in force there, if any, then those of copies that shards may be taken from."""
@@ -41,6 +45,9 @@ class Folder:
 
     def __init__(self, out: Path) -> None:
         self._out = out
+
+    def check(self) -> Callable[[], object]:
+        return takes(self._out)
 
     def manifests(self, dataset: str) -> list[Manifest]:
         staging.restore(self._out / dataset)

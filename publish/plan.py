@@ -10,6 +10,7 @@ import numpy as np
 
 import loaders
 from loaders import Archive, SplitPlan, _obtain
+from loaders._places import identity, is_place
 from publish.shard import FORMAT
 
 
@@ -52,8 +53,8 @@ class SplitBuild:
 def _words(value: object) -> Iterator[bytes]:
     """Spell a plan out, folders of this machine and names of configs left out."""
     match value:
-        case Path():
-            yield value.name.encode()
+        case _ if is_place(value):
+            yield value.name.encode()  # type: ignore[attr-defined]
         case np.ndarray():
             yield value.tobytes()
         case list() | tuple():

@@ -1,27 +1,51 @@
 """What a person sees of long work: a bar on a terminal, a line a split elsewhere, a table at the end."""
 
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tqdm import tqdm
+
+
+@dataclass
+class Share:
+    """What a worker has done: shards, their rows and bytes."""
+
+    shards: int = 0
+    rows: int = 0
+    bytes: int = 0
 
 
 class Progress:
     """Rows done of all rows, images/s, bytes written and time left, on standard error."""
 
     def __init__(self, rows: int) -> None:
-        self._bytes = 0
+        self._started = time.perf_counter()
+        self.shares: dict[str, Share] = {}
         self._bar = tqdm(total=rows, unit=" images", unit_scale=True, disable=not sys.stderr.isatty(), smoothing=0.05)
 
-    def add(self, rows: int, size: int) -> None:
+    def add(self, worker: str, rows: int, size: int) -> None:
         """Count a finished shard."""
-        self._bytes += size
-        self._bar.set_postfix_str(f"{megabytes(self._bytes)} written", refresh=False)
+        share = self.shares.setdefault(worker, Share())
+        share.shards, share.rows, share.bytes = share.shards + 1, share.rows + rows, share.bytes + size
+        done = sum(share.shards for share in self.shares.values())
+        written = megabytes(sum(share.bytes for share in self.shares.values()))
+        self._bar.set_postfix_str(f"{done} shards, {written} written, {len(self.shares)} workers", refresh=False)
         self._bar.update(rows)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self._bar.write(line, file=sys.stderr)
+
+    def by_worker(self) -> str:
+        """Return a table of what each worker has done."""
+        seconds = time.perf_counter() - self._started
+        rows = [
+            (worker, str(s.shards), f"{s.rows:,}", megabytes(s.bytes), f"{s.rows / seconds:,.0f}")
+            for worker, s in sorted(self.shares.items())
+        ]
+        return table(("worker", "shards", "images", "bytes", "images/s"), rows)
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -61,6 +61,9 @@ class Hub:
             self._old[dataset] = read_manifest(place, self._heads[dataset])
             self._local[dataset] = manifest.read(self._out / dataset)
 
+    def check(self) -> Callable[[], object]:
+        return partial(access.check_login, self._settings.organisation)
+
     def manifests(self, dataset: str) -> list[Manifest]:
         return [found for found in (self._old[dataset], self._local[dataset]) if found]
 

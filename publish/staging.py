@@ -9,6 +9,7 @@ the next run finds and builds anew.
 """
 
 import ctypes
+import io
 import json
 import os
 import shutil
@@ -23,12 +24,13 @@ from typing import Any
 import numpy as np
 
 from loaders import Job
+from loaders._places import PARTIAL, is_local, remove_tree, written
 from loaders._source import sha256_of
 from publish import shard
 from publish.measure import Statistics
 from publish.shard import Receipt
 
-FOLDER = ".partial"
+FOLDER = PARTIAL
 _ARRAYS = ("sums", "squares", "labels", "fingerprints", "first")  # of the statistics, in every receipt
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -59,15 +61,9 @@ def build(job: Job, path: Path) -> Done:
 
 def _write(job: Job, path: Path) -> Receipt:
     """Write the receipt first: a shard that has its name here is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with written(path) as temporary:
         receipt = shard.write_shard(job, temporary)
         _save(receipt, _receipt_path(path))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     return receipt
 
 
@@ -77,8 +73,9 @@ def finished(path: Path) -> Receipt | None:
         receipt = _load(_receipt_path(path))
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # no receipt, or half of one: the shard is built anew
-    whole = path.is_file() and path.stat().st_size == receipt.bytes and sha256_of(path) == receipt.sha256
-    return receipt if whole else None
+    whole = path.is_file() and path.stat().st_size == receipt.bytes
+    # A store has a file whole or not at all, and to read it costs as much as to build it.
+    return receipt if whole and (not is_local(path) or sha256_of(path) == receipt.sha256) else None
 
 
 def clean(folder: Path, keys: Iterable[str]) -> None:
@@ -86,13 +83,13 @@ def clean(folder: Path, keys: Iterable[str]) -> None:
     kept = set(keys)
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name not in kept:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            remove_tree(entry) if entry.is_dir() else entry.unlink()
     remove_unfinished(folder)
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove shards that were being written when their worker was stopped."""
-    for leftover in folder.rglob("*.tmp"):
+    for leftover in folder.rglob("*.tmp") if is_local(folder) else ():
         leftover.unlink(missing_ok=True)
 
 
@@ -107,8 +104,9 @@ def _save(receipt: Receipt, path: Path) -> None:
         arrays["mean_sums"] = found.mean_sums
     facts = {"rows": receipt.rows, "bytes": receipt.bytes, "nbytes": receipt.nbytes, "sha256": receipt.sha256}
     facts |= {"counts": [found.rows, found.pixels], "oddities": found.oddities}
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+    path.write_bytes(content.getvalue())
 
 
 def _load(path: Path) -> Receipt:

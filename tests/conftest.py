@@ -35,6 +35,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return folder
 
 
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let worker processes import the functions of `tests`."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
+
+
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse connections to other machines."""

@@ -10,7 +10,7 @@ from PIL import Image
 from loaders import classes, regenerate
 from loaders._originals import find
 from loaders._resize import FILTERS
-from loaders._spill import chunks, load, prepare, spill
+from loaders._spill import chunks, load
 from tests import archives
 from tests.building import COMMAND, publish, run, tree
 from tests.regenerating import (
@@ -231,15 +231,14 @@ def test_other_settings_take_the_place_of_what_was_there(source: Path, tmp_path:
 @pytest.mark.keeps("B2")
 def test_a_chunk_that_a_crash_damaged_is_done_again(source: Path, tmp_path: Path) -> None:
     photos = find(source)["train"]
-    prepare(tmp_path, "train", len(photos), (8,))
     (chunk, *_) = chunks(tmp_path, "train", photos, np.arange(len(photos)), (8,), "box", False)
+    receipt = chunk()
+    (place,) = tmp_path.glob("*.rows")
+    rows = place.read_bytes()
+    place.write_bytes(bytes(len(rows)))
     chunk()
-    rows = spill(tmp_path, "train", 8).read_bytes()
-    receipts = list(tmp_path.glob("*.npz"))
-    spill(tmp_path, "train", 8).write_bytes(bytes(len(rows)))
-    chunk()
-    assert spill(tmp_path, "train", 8).read_bytes() == rows
-    receipts[0].write_bytes(receipts[0].read_bytes()[:100])
-    receipt = load(chunk())
-    assert receipt is not None
-    assert receipt.photos == len(chunk.photos)
+    assert place.read_bytes() == rows
+    receipt.write_bytes(receipt.read_bytes()[:100])
+    mended = load(chunk())
+    assert mended is not None
+    assert mended.photos == len(chunk.photos)

@@ -155,7 +155,7 @@ def test_a_worker_that_dies(originals: Originals, tmp_path: Path, start: Start) 
     os.kill(max(children(process.pid)), 9)
     _, error = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
-    says(error.decode(), "error: A worker process died", "run the same command again")
+    says(error.decode(), "the worker process died", "run the same command again")
     assert final_files(tmp_path / "out") == []
 
 

@@ -19,12 +19,6 @@ def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 
 
 @pytest.fixture
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let worker processes import the functions of `tests`."""
-    monkeypatch.syspath_prepend(str(building.ROOT))
-
-
-@pytest.fixture
 def signals() -> Iterator[None]:
     """Put back what `main` does to the signals of this process."""
     old = signal.getsignal(signal.SIGTERM)

@@ -237,7 +237,7 @@ def test_a_wrong_digest_is_told_and_nothing_is_put_in_place(tmp_path: Path) -> N
         "from publish.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from publish.__main__ import main\nmain(['--list'])",
         "from publish.__main__ import main\nmain(['--config', 'nothing'])",
-        "import publish.staging, publish.runner",
+        "import publish.staging, loaders._processes",
         "import publish.__main__, publish.build, publish.plan, publish.sample",
     ],
     ids=["help", "list", "unknown", "worker", "build"],

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import Problem, SourceProblem
-from publish import runner
-from publish.runner import Task
+from loaders import _runner as runner
+from loaders._processes import Processes
+from loaders._runner import Task
 from publish.staging import Done
 
 pytestmark = pytest.mark.usefixtures("importable")
@@ -43,7 +44,7 @@ def dies(number: int) -> Done:
     return Done()
 
 
-def tasks(folder: Path, names: Sequence[str], seconds: float = 0) -> list[Task]:
+def tasks(folder: Path, names: Sequence[str], seconds: float = 0) -> list[Task[Any]]:
     return [Task(name, partial(noted, folder, name, seconds)) for name in names]
 
 
@@ -63,27 +64,27 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.parametrize("workers", [1, 2, 3, 9])
 def test_every_task_is_done_once(workers: int, tmp_path: Path) -> None:
     runs = [tasks(tmp_path, [f"{run}-{i}" for i in range(length)]) for run, length in enumerate((5, 0, 1, 3))]
-    results = list(runner.run(runs, workers))
+    results = list(Processes(workers).run(runs))
     names = sorted(task.name for run in runs for task in run)
-    assert sorted(task.name for task, _ in results) == names
+    assert sorted(task.name for task, _, _ in results) == names
     assert sorted(name for _, name in log(tmp_path)) == names
-    assert all(task.name == done.upload[0] for task, done in results)
+    assert all(task.name == done.upload[0] for task, done, _ in results)
     assert len({pid for pid, _ in log(tmp_path)}) <= workers
 
 
 def test_one_worker_is_this_process_and_keeps_the_order(tmp_path: Path) -> None:
-    list(runner.run([tasks(tmp_path, "abc"), tasks(tmp_path, "de")], 1))
+    list(Processes(1).run([tasks(tmp_path, "abc"), tasks(tmp_path, "de")]))
     assert log(tmp_path) == [(os.getpid(), name) for name in "abcde"]
 
 
 @pytest.mark.parametrize("runs", [[], [[]], [[], []]])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_nothing_to_do(runs: list[list[Task]], workers: int) -> None:
-    assert list(runner.run(runs, workers)) == []
+def test_nothing_to_do(runs: list[list[Task[Any]]], workers: int) -> None:
+    assert list(Processes(workers).run(runs)) == []
 
 
 def test_several_workers_share_one_run(tmp_path: Path) -> None:
-    list(runner.run([tasks(tmp_path, [str(i) for i in range(8)], 0.05)], 2))
+    list(Processes(2).run([tasks(tmp_path, [str(i) for i in range(8)], 0.05)]))
     assert len({pid for pid, _ in log(tmp_path)}) == 2
 
 
@@ -91,7 +92,7 @@ def test_a_worker_keeps_to_consecutive_tasks(tmp_path: Path) -> None:
     """Each takes up the run where it stands: their streams are read forwards."""
     names = ["a0", "a1", "a2", "b0", "b1", "b2"]
     runs = [tasks(tmp_path, names[:3], 0.1), tasks(tmp_path, names[3:], 0.1)]
-    list(runner.run(runs, 2))
+    list(Processes(2).run(runs))
     done: dict[int, list[str]] = {}
     for pid, name in log(tmp_path):
         done.setdefault(pid, []).append(name)
@@ -102,7 +103,7 @@ def test_a_worker_keeps_to_consecutive_tasks(tmp_path: Path) -> None:
 # Where a run is cut
 
 
-def of(continues: str) -> deque[Task]:
+def of(continues: str) -> deque[Task[Any]]:
     """Return tasks, of which those marked "." go on where the one before stopped."""
     return deque(Task(str(i), Done, continues=mark == ".") for i, mark in enumerate(continues))
 
@@ -148,7 +149,7 @@ def test_a_cut_loses_nothing(continues: str) -> None:
 def test_what_a_task_raises_reaches_the_caller(error: Exception, workers: int, tmp_path: Path) -> None:
     runs = [[Task("bad", partial(fails, error))], tasks(tmp_path, [str(i) for i in range(40)], 0.5)]
     with pytest.raises(type(error)) as caught:
-        list(runner.run(runs, workers))
+        list(Processes(workers).run(runs))
     assert caught.value.args == error.args
     done = log(tmp_path)
     time.sleep(0.7)
@@ -162,7 +163,7 @@ def test_a_worker_that_dies_is_told_with_its_shard(number: signal.Signals, tmp_p
     runs = [tasks(tmp_path, ["long"], 30), [Task("set/8x8/train-3", partial(dies, number))]]
     started = time.monotonic()
     with pytest.raises(Problem, match=r"set/8x8/train-3: the worker process died.*--workers"):
-        list(runner.run(runs, 2))
+        list(Processes(2).run(runs))
     assert time.monotonic() - started < _SECONDS
     assert [pid for pid, _ in log(tmp_path) if is_alive(pid)] == []
 
@@ -172,18 +173,18 @@ def test_a_worker_that_dies_between_two_tasks_is_told_too(tmp_path: Path) -> Non
     """While the caller is busy with a result, and the worker waits for its next task."""
     runs = [tasks(tmp_path, ["a0", "a1", "a2"], 0), tasks(tmp_path, ["b0", "b1", "b2"], 0)]
     with pytest.raises(Problem, match="the worker process died"):
-        for _ in killing_whoever_is_idle(runner.run(runs, 2), tmp_path):
+        for _ in killing_whoever_is_idle(Processes(2).run(runs), tmp_path):
             pass
 
 
 def killing_whoever_is_idle(results: Iterator[Any], folder: Path) -> Iterator[Any]:
-    first, done = next(results)
-    other = "b" if first.name[0] == "a" else "a"
+    first = next(results)
+    other = "b" if first.task.name[0] == "a" else "a"
     wait_for(lambda: any(name == f"{other}0" for _, name in log(folder)))
     time.sleep(0.5)  # its result has come, and its next task is only given when the caller comes back
     os.kill(next(pid for pid, name in log(folder) if name == f"{other}0"), signal.SIGKILL)
     time.sleep(0.5)
-    yield first, done
+    yield first
     yield from results
 
 
@@ -195,7 +196,7 @@ def wait_for(condition: Any) -> None:
 
 
 def test_leaving_stops_the_workers(tmp_path: Path) -> None:
-    results = runner.run([tasks(tmp_path, ["short"]), tasks(tmp_path, [str(i) for i in range(40)], 0.2)], 2)
+    results = Processes(2).run([tasks(tmp_path, ["short"]), tasks(tmp_path, [str(i) for i in range(40)], 0.2)])
     next(results)
     wait_for(lambda: len(log(tmp_path)) > 1)
     results.close()  # type: ignore[attr-defined]

@@ -1,0 +1,195 @@
+"""Where files are: a path of this machine, or a URL of any file system that fsspec knows (`s3://`, `gs://`, `hf://`).
+
+Both have the interface of `pathlib.Path`; universal_pathlib gives it to a URL, which is typed as a `Path` here for that
+reason. A URL carries no credentials: each machine finds its own, where the file system's library looks for them.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from loaders._errors import Problem
+
+_LIBRARIES = ("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "huggingface_hub", "s3fs")
+PARTIAL = ".partial"  # the folder, beside finished files, of what is being made
+STREAM = 8 << 20  # bytes of a request when a remote file is read from one end to the other
+
+
+def place(text: str) -> Path:
+    """Return the path that a person names.
+
+    Raises Problem for a URL with a password in it, of an unknown file system, or of one whose library is missing.
+    """
+    if "://" not in text:
+        return Path(text)
+    from upath import UPath
+
+    parts = urlsplit(text)
+    if "@" in parts.netloc and parts.scheme != "hf":
+        raise Problem(f"{parts.scheme}://...: leave credentials out of a URL; set them up on each machine instead.")
+    try:
+        path = UPath(text)
+        path.fs  # noqa: B018  (it is made when first asked for)
+    except (ImportError, ValueError) as error:
+        raise Problem(f"{text}: this file system cannot be used here: {error}.") from error
+    return Path(path.path) if path.protocol in ("", "file", "local") else cast(Path, path)
+
+
+def is_place(value: object) -> bool:
+    """Say whether something is a path, here or by URL."""
+    return isinstance(value, Path) or type(value).__module__.startswith("upath.")
+
+
+def is_local(path: Path) -> bool:
+    """Say whether a path is one of this machine (or of a disk that it mounts)."""
+    return isinstance(path, Path)
+
+
+def identity(path: Path) -> list[int | str]:
+    """Return what changes when a file does: size in bytes and mtime in nanoseconds, or what a store says of it."""
+    if is_local(path):
+        status = path.stat()
+        return [status.st_size, status.st_mtime_ns]
+    remote = _remote(path)
+    return [path.stat().st_size, str(remote.fs.ukey(remote.path))]
+
+
+def key(path: Path) -> bytes:
+    """Return what names a file on this machine, for notes about it."""
+    return os.fsencode(path.resolve()) if is_local(path) else str(path).encode()
+
+
+def open_file(path: Path, block: int = STREAM) -> BinaryIO:
+    """Open a file for reading. Of a remote one, `block` bytes are asked for at a time; 0 asks for just what is read."""
+    if is_local(path):
+        return path.open("rb", buffering=0)
+    options: dict[str, Any] = {"cache_type": "readahead", "block_size": block} if block else {"cache_type": "none"}
+    return cast(BinaryIO, _remote(path).open("rb", **options))
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Give out a new file to write, which takes its place when the block is left; by an error, it is removed.
+
+    A store takes only whole files: there, it lies in this machine's folder for temporary files until it is sent.
+    """
+    folder = path.parent if is_local(path) else Path(tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    unique = uuid.uuid4().hex[:8]  # the number of a process is not unique among machines
+    temporary = folder / f"{path.name}.{os.getpid()}-{unique}.tmp"
+    try:
+        yield temporary
+        if is_local(path):
+            temporary.replace(path)
+        else:
+            remote = _remote(path)
+            remote.fs.put_file(str(temporary), remote.path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say of which file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_disk(file: IO[bytes]) -> None:
+    """Wait until what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def read_ranges(paths: Sequence[Path], starts: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+    """Return a piece of each file; from a store, many at once."""
+    if paths and not is_local(paths[0]):
+        stops = [start + length for start, length in zip(starts, lengths, strict=True)]
+        names = [_remote(path).path for path in paths]
+        return list(_remote(paths[0]).fs.cat_ranges(names, list(starts), stops, on_error="raise"))
+    pieces = []
+    for path, start, length in zip(paths, starts, lengths, strict=True):
+        file = os.open(path, os.O_RDONLY)
+        try:
+            pieces.append(os.pread(file, length, start))
+        finally:
+            os.close(file)
+    return pieces
+
+
+def move(origin: Path, path: Path) -> None:
+    """Give a file its final name, within one file system."""
+    if is_local(origin):
+        path.parent.mkdir(exist_ok=True)
+        origin.replace(path)
+    else:
+        copy(origin, path)
+        origin.unlink()
+
+
+def copy(origin: Path, path: Path) -> None:
+    """Copy a file within one store, without its bytes coming here."""
+    _remote(path).fs.cp_file(_remote(origin).path, _remote(path).path)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and what is in it, if it is there."""
+    if is_local(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists():
+        _remote(folder).fs.rm(_remote(folder).path, recursive=True)
+
+
+def files(folder: Path) -> list[str]:
+    """Return the path of every file in a folder, from there."""
+    if is_local(folder):
+        return [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink()]
+    remote = _remote(folder)
+    start = len(remote.path.rstrip("/")) + 1
+    return [name[start:] for name in remote.fs.find(remote.path, withdirs=False)]
+
+
+def is_remote_error(error: BaseException) -> bool:
+    """Say whether an error was raised by a remote file system's library; they have no common base."""
+    return type(error).__module__.partition(".")[0] in _LIBRARIES
+
+
+def sees(files: Sequence[tuple[Path, int | None]]) -> None:
+    """Raise Problem unless this machine has the files, of that many bytes, or folders. Runs wherever work is done."""
+    for path, size in files:
+        if not path.exists() or (size is not None and path.stat().st_size != size):
+            raise Problem(
+                f"sees no {path} as it is here: expected the same --source on all machines. Mount it there under the "
+                "same path, or name it by a URL such as s3://bucket/archives."
+            )
+
+
+def takes(out: Path) -> Callable[[], object]:
+    """Return what raises Problem unless results can be written to `out` where it is called."""
+    return partial(_is_shared, out.absolute(), out.stat().st_ino) if is_local(out) else partial(_is_writable, out)
+
+
+def _is_shared(out: Path, inode: int) -> None:
+    if not out.is_dir() or out.stat().st_ino != inode:
+        raise Problem(
+            f"does not see the folder {out}: expected a disk that all machines share. Mount it there under the same "
+            "path, or give --out a URL such as s3://bucket/folder. To publish, let workers send shards: --push-to."
+        )
+
+
+def _is_writable(out: Path) -> None:
+    try:
+        (out / PARTIAL / "probe").write_bytes(b"")
+    except Exception as error:  # each file system has errors of its own
+        raise Problem(
+            f"cannot write to {out} ({type(error).__name__}: {error}). Does this machine have credentials of its own "
+            "for it, and does the bucket exist?"
+        ) from error
+
+
+def _remote(path: Path) -> Any:
+    return path
