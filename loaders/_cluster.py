@@ -133,7 +133,11 @@ class Cluster:
         faults = self._version_faults(workers)
         for call in (keep_memory, *checks):
             well = [worker for worker in workers if worker not in faults]
-            faults |= {worker: str(error) for worker, error in self._call(call, well).items() if _is_error(error)}
+            faults |= {
+                worker: str(error)
+                for worker, error in self._call(call, well).items()
+                if isinstance(error, BaseException)
+            }
         return faults
 
     def _version_faults(self, workers: Sequence[str]) -> dict[str, str]:
@@ -144,7 +148,11 @@ class Cluster:
         for name, version in here.items():
             for worker, found in self._call(metadata.version, workers, name).items():
                 if found != version:
-                    has = f"{name} is not installed" if _is_error(found) else f"has {name} {found}, not {version}"
+                    has = (
+                        f"{name} is not installed"
+                        if isinstance(found, BaseException)
+                        else f"has {name} {found}, not {version}"
+                    )
                     faults.setdefault(worker, f"{has}. {install}")
         same = [worker for worker in workers if worker not in faults]
         digests = self._call(code_digest, same)
@@ -174,10 +182,6 @@ def _gone(address: str) -> Problem:
         f"{address}: the scheduler is gone. What is finished is kept: start it and its workers, and run the same "
         "command again."
     )
-
-
-def _is_error(value: object) -> bool:
-    return value is None or isinstance(value, BaseException)
 
 
 def code_digest() -> str:
