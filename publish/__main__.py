@@ -148,7 +148,8 @@ def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub |
         tag=options.tag,
         public=options.public,
         overwrite_card=options.overwrite_card,
-        remove_local=options.remove_local or bool(options.scheduler),  # each machine's own disk, which nobody tidies
+        remove_local=options.remove_local,
+        away=bool(options.scheduler),
         suffix="_sample" if options.sample else "",
     )
     hub = Hub(settings, options.out)

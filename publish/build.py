@@ -116,10 +116,11 @@ def run(plan: Plan, options: Options, destination: Destination | None = None) ->
     progress = Progress(sum(build.plan.rows for build in plan.splits))
     try:
         with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
-            destination = destination or (Folder if is_local(options.out) else Store)(options.out)
-            options.crew.check(partial(sees, [(a.path, a.path.stat().st_size) for a in plan.archives()]))
-            options.crew.check(destination.check())
-            built = _Run(plan, options, digests, progress, destination).results()
+            place = destination or (Folder(options.out) if is_local(options.out) else Store(options.out))
+            files = [(a.path, None if a.files else a.path.stat().st_size) for a in plan.archives()]
+            options.crew.check(partial(sees, files))
+            options.crew.check(place.check())
+            built = _Run(plan, options, digests, progress, place).results()
         if options.crew.is_remote and progress.shares:
             progress.say(progress.by_worker())
         return built

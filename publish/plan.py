@@ -10,7 +10,7 @@ import numpy as np
 
 import loaders
 from loaders import Archive, SplitPlan, _obtain
-from loaders._places import identity, is_place
+from loaders._places import is_place
 from publish.shard import FORMAT
 
 

@@ -31,6 +31,7 @@ class Settings:
     public: bool = False
     overwrite_card: bool = False
     remove_local: bool = False
+    away: bool = False  # workers may be on other machines, each with a disk of its own
     suffix: str = ""  # "_sample" for a sample, so that the name says it
 
     def repository(self, dataset: str) -> Repository:
@@ -105,9 +106,11 @@ def _build_and_send(settings: Settings, dataset: str, path: str, job: Job, stage
     done = staging.build(job, staged)
     assert done.receipt
     upload = settings.repository(dataset).upload(path, staged, done.receipt.sha256, settings.create_pr)
-    if settings.remove_local and upload.path_or_fileobj == b"":  # the client lets go of what it has sent
+    if (
+        settings.remove_local or settings.away
+    ) and upload.path_or_fileobj == b"":  # the client lets go of what it has sent
         staged.unlink()
-    return Done(done.built, upload, done.seconds)
+    return Done(done.built, upload, done.seconds, done.receipt if settings.away else None)
 
 
 def _send(settings: Settings, dataset: str, path: str, sha256: str, copy: Path) -> Done:

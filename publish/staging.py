@@ -40,17 +40,19 @@ class Done:
     """What came of a task: a shard that was built, in `seconds` of this run, and the upload of one that was sent.
 
     The receipt stays where it is written: of one that is longer than a pipe takes in one piece, a worker that dies
-    while it hands it over leaves the driver waiting for the rest.
+    while it hands it over leaves the driver waiting for the rest. Only a worker whose disk the driver does not see has
+    it `carried`; sockets tell when the other end is gone.
     """
 
     built: Path | None = None
     upload: Any = None
     seconds: float = 0.0
+    carried: Receipt | None = None
 
     @cached_property
     def receipt(self) -> Receipt | None:
         """The receipt of a shard that was built. Raises OSError when somebody removed it."""
-        return _load(_receipt_path(self.built)) if self.built else None
+        return self.carried or (_load(_receipt_path(self.built)) if self.built else None)
 
 
 def build(job: Job, path: Path) -> Done:

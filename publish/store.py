@@ -51,7 +51,7 @@ class Store:
     def work(self, dataset: str, path: str, job: Job, staged: Path) -> Callable[[], Done]:
         return partial(staging.build, job, staged)
 
-    def send(self, dataset: str, path: str, copy: Path) -> Callable[[], Done]:
+    def send(self, dataset: str, path: str, sha256: str, copy: Path) -> Callable[[], Done]:
         raise NotImplementedError("a store has no copies elsewhere")
 
     def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:
