@@ -106,9 +106,8 @@ def _build_and_send(settings: Settings, dataset: str, path: str, job: Job, stage
     done = staging.build(job, staged)
     assert done.receipt
     upload = settings.repository(dataset).upload(path, staged, done.receipt.sha256, settings.create_pr)
-    if (
-        settings.remove_local or settings.away
-    ) and upload.path_or_fileobj == b"":  # the client lets go of what it has sent
+    was_sent = upload.path_or_fileobj == b""  # the client lets go of what it has sent
+    if was_sent and (settings.remove_local or settings.away):
         staged.unlink()
     return Done(done.built, upload, done.seconds, done.receipt if settings.away else None)
 
