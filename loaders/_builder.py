@@ -13,8 +13,8 @@ import datasets
 from datasets.builder import Key
 
 from loaders._dataset import Batch, Dataset, Job, Loader
-from loaders._obtain import default_folder, obtain
-from loaders._source import Archive, check_digest
+from loaders._obtain import obtain
+from loaders._source import Archive, check_digest, default_folder
 
 
 @dataclass(eq=False)

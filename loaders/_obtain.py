@@ -9,19 +9,14 @@ from loaders._source import (
     Found,
     Source,
     SourceFolder,
-    cache_folder,
     check_size,
+    default_folder,
     missing_message,
     remember_sha256,
     sha256_of,
 )
 
 Wanted = list[tuple[Loader, Config]]
-
-
-def default_folder() -> Path:
-    """Return where archives are looked for, and downloaded to, when no folder is named."""
-    return cache_folder() / "archives"
 
 
 def obtain(wanted: Wanted, folder: Path, partial: bool) -> list[Found]:
@@ -68,11 +63,15 @@ def _known_sources(wanted: Wanted) -> list[Source]:
 def fetch(source: Source, folder: Path) -> Path:
     """Download a source into the folder, taking up where an earlier download broke off, and verify it.
 
+    It goes to the cache when the folder may not be written to, as labs' shared copies of ImageNet may not.
+
     Raises SourceProblem when the server does not answer or sends other bytes than were published.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import http_get
 
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        folder = default_folder()
     folder.mkdir(parents=True, exist_ok=True)
     place, part = folder / source.name, folder / f"{source.name}.part"
     url = str(source.url).replace("https://huggingface.co", constants.ENDPOINT)

@@ -124,11 +124,12 @@ class SourceFolder:
         return rows
 
     def find(self, source: Source) -> Archive | None:
-        """Return the source's file, or None when it is not there."""
-        path = self.path / source.name
-        if not path.is_file():
+        """Return the source's file, here or where it was downloaded to instead, or None when it is not there."""
+        places = [self.path, default_folder()] if source.url else [self.path]
+        path = next((place / source.name for place in places if (place / source.name).is_file()), None)
+        if path is None:
             return None
-        facts = self._sidecar.get("files", {}).get(source.name)
+        facts = self._sidecar.get("files", {}).get(source.name) if path.parent == self.path else None
         if facts:
             return Archive(path, Expected(facts["bytes"], facts["sha256"], self.origin))
         return Archive(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
@@ -246,8 +247,13 @@ def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = Non
 
 
 def cache_folder() -> Path:
-    """Return the folder for what only spares work, and for downloads when no folder of sources is named."""
+    """Return the folder for what only spares work, and for downloads that no folder of sources takes."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagenet-variants"
+
+
+def default_folder() -> Path:
+    """Return where archives are looked for, and downloaded to, when no folder is named or it may not be written to."""
+    return cache_folder() / "archives"
 
 
 def _memory(path: Path) -> Path:

@@ -133,22 +133,22 @@ def _listed_places(listed: set[str]) -> Iterator[_Row]:
 
 
 def _numbered(found: Found, split: str) -> _Photos:
-    (archive,), truth = found.archives[split], found.archives.get("truth", ())
-    if split == "test":
-        truth, labels = (), [-1] * _ilsvrc.COUNTS["test"]
-    else:
-        labels = _ilsvrc.truth_labels(truth[0].path) if truth else _ilsvrc.validation_labels()
+    (archive,), truth = found.archives[split], found.archives.get("truth", ()) if split == "validation" else ()
     members = _ilsvrc.numbered(archive.path)
+    labels = _truth(truth) if split == "validation" else [-1] * _ilsvrc.COUNTS[split]
     named = list(_ilsvrc.labelled(archive.path, split, members.names, labels))
-    if archive.path.is_dir():
-        rows = [(name, label, place) for (name, label), place in zip(named, members.names, strict=True)]
-        archive, photos = _loose(archive, rows)
-        if lost := set(members.names) - {photo.place for photo in photos}:
-            raise SourceProblem(f"{archive.path / min(lost)}: is a link to what is not there. Mend or remove it.")
-    else:
+    if not archive.path.is_dir():
         spans = zip(named, members.offsets, members.sizes, strict=True)
         photos = [_encoded.Photo(name, label, offset, size) for (name, label), offset, size in spans]
+        return photos, (archive, *truth), members.skipped
+    archive, photos = _loose(archive, [(*row, place) for row, place in zip(named, members.names, strict=True)])
+    if lost := set(members.names) - {photo.place for photo in photos}:
+        raise SourceProblem(f"{archive.path / min(lost)}: is a link to what is not there. Mend or remove it.")
     return photos, (archive, *truth), members.skipped
+
+
+def _truth(archives: tuple[Archive, ...]) -> list[int]:
+    return _ilsvrc.truth_labels(archives[0].path) if archives else _ilsvrc.validation_labels()
 
 
 def _loose(archive: Archive, rows: Iterable[_Row]) -> tuple[Archive, list[_encoded.Photo]]:

@@ -164,7 +164,7 @@ def _tell_outcomes(hub: "Hub") -> None:
 
 
 def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
-    from loaders._obtain import default_folder
+    from loaders._source import default_folder
 
     if not options.sample:
         folder = options.source or default_folder()

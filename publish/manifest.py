@@ -29,7 +29,7 @@ class ShardEntry:
 class SourceEntry:
     """An archive that rows came from, or the files of a folder. `verified` says what was checked.
 
-    That is "sha256", "size, index and images", "names, count and images", "rows", or "nothing".
+    That is "sha256", "size, index and images", "names and images of 400 files", "rows", or "nothing".
     """
 
     name: str

@@ -82,7 +82,7 @@ def _shard(path: str, receipt: Receipt) -> ShardEntry:
 def _source(archive: Archive, sha256: str | None) -> SourceEntry:
     expected = archive.expected
     if archive.files:
-        verified = "names, count and images"
+        verified = f"names and images of {len(archive.files.names):,} files"
     elif expected is None:
         verified = "rows"
     elif sha256 is None:

@@ -40,6 +40,7 @@ def validation(label: int) -> str:
 # Train
 
 
+@pytest.mark.keeps("S25")
 @pytest.mark.parametrize(
     "harm",
     [
@@ -78,6 +79,7 @@ def test_a_train_folder_of_tars(tmp_path: Path) -> None:
 # Validation and test
 
 
+@pytest.mark.keeps("S14")
 @pytest.mark.parametrize("name", ["valprep.sh", "ILSVRC2012_val_00000001.xml", "ILSVRC2012_val_1.JPEG"])
 @pytest.mark.parametrize("place", ["val", f"val/{ONE}", "test"])
 def test_a_stray_file(name: str, place: str, tmp_path: Path) -> None:
@@ -104,6 +106,7 @@ def test_a_photograph_in_the_folder_of_another_class(tmp_path: Path) -> None:
     says(refused(DATASET, "1pct", tmp_path), f"{tmp_path}/val: {validation(0)} is of {ONE}", f"in the folder {OTHER}")
 
 
+@pytest.mark.keeps("S15", "S21")
 def test_a_photograph_in_two_folders(tmp_path: Path) -> None:
     lay(tmp_path, nested=True)
     os.link(tmp_path / "val" / ONE / validation(0), tmp_path / "val" / OTHER / validation(0))
@@ -180,6 +183,7 @@ def test_a_test_tar_that_is_none(members: list[writers.Member], cause: str, tmp_
     says(refused(DATASET, "1pct", tmp_path), tmp_path / archives.TEST_TAR, cause)
 
 
+@pytest.mark.keeps("S8")
 def test_missing_originals_say_that_folders_do_as_well(tmp_path: Path) -> None:
     with pytest.raises(loaders.MissingSources) as caught:
         contract.plans(DATASET, "1pct", tmp_path)

@@ -143,6 +143,7 @@ def test_of_train_only_what_is_listed_is_looked_at(unpacked: Laid, tmp_path: Pat
     assert tables(laid, tmp_path, "10pct")["train"].equals(tables(unpacked, unpacked.folder, "10pct")["train"])
 
 
+@pytest.mark.keeps("S16", "S25")
 def test_folders_of_all_that_is_listed_need_no_leave(tmp_path: Path) -> None:
     """Without --allow-partial: 12,811 photographs of the list and all of validation; and not with one less."""
     some = [tmp_path / f"{n}.JPEG" for n in range(8)]  # a file system admits few ten thousand names of one file
@@ -211,6 +212,7 @@ def test_the_labels_of_a_development_kit_beside_folders_are_taken(tmp_path: Path
     assert found == {row["file_name"]: moved[row["label"]] for row in laid.rows["1pct"]["validation"]}
 
 
+@pytest.mark.keeps("S14")
 def test_litter_in_a_folder_is_counted(tmp_path: Path) -> None:
     archives.subset(tmp_path)
     archives.unpack(tmp_path)

@@ -171,6 +171,24 @@ def test_what_may_be_downloaded_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     contract.same(contract.read(plan), laid, "topimages", "test")
 
 
+@pytest.mark.keeps("B8")
+def test_a_folder_that_may_not_be_written_to_gets_no_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As labs' shared copies of ImageNet are: what is downloaded goes to the cache, and is found there again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path / "shared")  # root may write anywhere
+    (tmp_path / "shared").mkdir()
+    with serving(Server()) as server:
+        wanted = source(server.url)
+        place = _obtain.fetch(wanted, tmp_path / "shared")
+    assert holds_only(tmp_path / "shared")
+    assert place == tmp_path / "cache" / "imagenet-variants" / "archives" / "a.tar"
+    expected = Expected(len(CONTENT), source().sha256, "upstream")
+    assert SourceFolder(tmp_path / "shared").find(wanted) == Archive(place, expected)
+    assert SourceFolder(tmp_path / "shared").find(source()) is None  # a person fetches it, and knows where it is
+    (tmp_path / "shared" / "a.tar").write_bytes(CONTENT)
+    assert SourceFolder(tmp_path / "shared").find(wanted) == Archive(tmp_path / "shared" / "a.tar", expected)
+
+
 # Digests
 
 
