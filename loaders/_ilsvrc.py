@@ -61,8 +61,12 @@ def _class(root: Path, name: str, is_tar: bool) -> str:
     match = (_CLASS_TAR if is_tar else _CLASS_FOLDER).fullmatch(name)
     if not match or match[1] not in classes.label_of_wnid("ilsvrc"):
         what, like = ("tar", "n01440764.tar") if is_tar else ("folder", "n01440764")
-        raise SourceProblem(f"{root}: holds {name!r}, expected one {what} a class, named like {like}.")
+        raise SourceProblem(f"{root}: holds {name!r}, expected one {what} a class, named like {like}.{_next(root)}")
     return match[1]
+
+
+def _next(root: Path) -> str:
+    return " Move it away, or to where it belongs." if root.is_dir() else " Download the archive again."
 
 
 def listed(folder: Path) -> list[str]:
@@ -123,10 +127,12 @@ def labelled(root: Path, split: str, names: Sequence[str], labels: Sequence[int]
     for name in names:
         match = _NUMBERED_FILE[split].fullmatch(name)
         if not match or not 1 <= int(match[3]) <= len(labels):
-            raise SourceProblem(f"{root}: holds {name!r}, expected {stem}00000001.JPEG to ...{len(labels):08d}.JPEG.")
+            raise SourceProblem(
+                f"{root}: holds {name!r}, expected {stem}00000001.JPEG to ...{len(labels):08d}.JPEG.{_next(root)}"
+            )
         label = labels[int(match[3]) - 1]
         if match[1] and match[1] != (wnid := classes.wnids("ilsvrc")[label] if label >= 0 else "no class"):
-            raise SourceProblem(f"{root}: {match[2]} is of {wnid}, found it in the folder {match[1]}.")
+            raise SourceProblem(f"{root}: {match[2]} is of {wnid}, found it in the folder {match[1]}.{_next(root)}")
         yield match[2], label
 
 

@@ -19,6 +19,7 @@ from loaders._source import Archive, Found, Source, SourceFolder
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms); "
 _PAGE += "the folders it unpacks to (train/WNID/, val/) or Kaggle's ILSVRC/Data/CLS-LOC do as well"
+_SHOWN = 5  # names of missing photographs in a message
 _LISTS = "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 
 # fmt: off
@@ -112,11 +113,16 @@ def _train(found: Found, partial: bool) -> _Photos:
     if absent and not partial and not found.rows:
         raise SourceProblem(
             f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
-            f"it, {absent[0]} first. {_again(archive)}, or pass --allow-partial (allow_partial=True)."
+            f"it: {_some(absent)}. {_again(archive)}, or pass --allow-partial (allow_partial=True)."
         )
     if absent:
         skipped[f"listed in {list_file.path.name}, not in the {'folder' if archive.files else 'archive'}"] = len(absent)
     return photos, (archive, list_file), skipped
+
+
+def _some(names: list[str]) -> str:
+    shown = names[:_SHOWN]
+    return ", ".join(shown) + (f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else "")
 
 
 def _again(archive: Archive) -> str:

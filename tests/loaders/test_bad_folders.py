@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import loaders
-from loaders import SourceProblem
+from loaders import SourceProblem, classes
 from publish import sample as writers
 from tests import archives, contract
 from tests.refusals import in_time, refused, refused_rows, says
@@ -58,8 +58,10 @@ def test_a_listed_photograph_that_is_not_in_its_folder(harm: Callable[[Path], ob
     harm(tmp_path / "train" / ONE / name)
     rows = [row for row in laid.rows["1pct"]["train"] if row["file_name"] != name]
     text = refused_rows(DATASET, "1pct", tmp_path)
-    says(text, f"{tmp_path}/train: 1 of the {len(rows) + 1} files that 1percent.txt lists", f"{name} first")
-    says(text, "Unpack", "--allow-partial")
+    says(
+        text, f"{tmp_path}/train: 1 of the {len(rows) + 1} files that 1percent.txt lists", f"not in it: {name}. Unpack"
+    )
+    says(text, "--allow-partial")
     train, *_ = contract.plans(DATASET, "1pct", tmp_path)
     assert dict(train.skipped) == {"listed in 1percent.txt, not in the folder": 1}
     assert contract.by_name(contract.rows(contract.read(train), laid.pixels)) == contract.by_name(rows)
@@ -72,7 +74,12 @@ def test_a_train_folder_of_tars(tmp_path: Path) -> None:
         moved(path, tmp_path / "away" / path.name)
         (tmp_path / "train" / f"{path.name}.tar").write_bytes(b"")
     count = len(archives.SUBSET_LABELS)
-    says(refused_rows(DATASET, "1pct", tmp_path), f"{tmp_path}/train: {count} of the {count} files", "a folder a class")
+    text = refused_rows(DATASET, "1pct", tmp_path)
+    says(text, f"{tmp_path}/train: {count} of the {count} files", "a folder a class", f" and {count - 5} more.")
+    assert [
+        f"{wnid}_100.JPEG" in text
+        for wnid in sorted(classes.wnids("ilsvrc")[label] for label in archives.SUBSET_LABELS)
+    ] == [True] * 5 + [False] * (count - 5)
     says(refused(DATASET, "1pct", tmp_path), f"{tmp_path}/train", "found 0")
 
 

@@ -18,6 +18,7 @@ from publish.plan import SplitBuild
 from tests import archives, building
 from tests.archives import LAYOUTS
 from tests.building import COMMAND, build, environment, leftovers, make, publish, tree, undecoded
+from tests.publish.pushing import Desk, contents, is_whole
 
 DATASET = "imagenet2012_subset"
 WANTED = ("--config", DATASET)
@@ -235,6 +236,21 @@ def test_test_comes_and_goes_with_its_archive(tmp_path: Path) -> None:
     (laid.folder / archives.TEST_TAR).unlink()
     build(laid, out, *WANTED)
     assert tree(out) == without
+
+
+def test_test_comes_and_goes_on_the_hub(desk: Desk) -> None:
+    """Pushed with its archive and then without: one commit each, nothing of it left behind, nothing sent again."""
+    laid = laid_out(desk.folder / "in")
+    desk.push(config=DATASET, source=laid.folder)
+    repo = desk.repo(DATASET)
+    assert is_whole(repo)
+    assert {path.partition("/")[0] for path in contents(repo)} >= {"1pct", "10pct", "validation", "test"}
+    kept = {path: sha256 for path, sha256 in contents(repo).items() if "test" not in path and path not in SOURCE_FACTS}
+    shutil.rmtree(laid.folder / "test")
+    said = desk.push(config=DATASET, source=laid.folder)
+    assert said.text.count("commit ") == 1
+    assert is_whole(repo)
+    assert {path: sha256 for path, sha256 in contents(repo).items() if path not in SOURCE_FACTS} == kept
 
 
 def test_a_dry_run_tells_of_test_when_it_is_there(tmp_path: Path) -> None:
