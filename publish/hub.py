@@ -7,7 +7,8 @@ gives up on, is tried again here to a stated end; what a person has to mend is s
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from loaders._source import remember_sha256
 T = TypeVar("T")
 WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the client's own have come to nothing
 SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
+_AT_ONCE = 8  # spans of a file asked for at the same time
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 _STORAGE = re.compile(r"HTTP status \w+ error \((\d{3})\b")
 _TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
@@ -212,6 +214,13 @@ class Repository:
     def open(self, path: str, commit: str) -> Any:
         """Open a file at a commit for reading by ranges."""
         return self._files.open(f"datasets/{self.name}@{commit}/{path}", "rb")
+
+    def spans(self, path: str, commit: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes of spans of a file at a commit, asked for at the same time; a person waits for them."""
+        read = partial(self._files.cat_file, f"datasets/{self.name}@{commit}/{path}", cache_type="none")
+        what = f"{self.name}: reading {path}"
+        with ThreadPoolExecutor(min(len(spans), _AT_ONCE)) as pool:
+            return list(pool.map(lambda span: patiently(partial(read, *span), what, waits=(1.0,)), spans))
 
     @cached_property
     def _files(self) -> HfFileSystem:

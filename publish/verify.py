@@ -1,7 +1,7 @@
 """A repository, in a folder or on the Hub, held against its manifest."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,9 @@ class Contents(Protocol):
     def open(self, path: str) -> Any:
         """Open a file for reading by ranges."""
 
+    def spans(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes of spans of a file, each its first byte and the one after its last, and read no others."""
+
 
 class FolderContents:
     """A folder."""
@@ -55,6 +58,10 @@ class FolderContents:
 
     def open(self, path: str) -> IO[bytes]:
         return (self._folder / path).open("rb")
+
+    def spans(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self.open(path) as file:
+            return [file.read(end - begin) for begin, end in spans if file.seek(begin) >= 0]
 
 
 class HubContents:
@@ -76,6 +83,9 @@ class HubContents:
 
     def open(self, path: str) -> Any:
         return self._place.open(path, self._commit)
+
+    def spans(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self._place.spans(path, self._commit, spans)
 
 
 def remote(place: Repository, commit: str) -> list[str]:

@@ -13,7 +13,7 @@ import loaders
 from tests.building import ROOT
 
 DATASETS = loaders.names()
-SOURCES = sorted(path for folder in ("loaders", "publish", "cards") for path in (ROOT / folder).glob("*.py"))
+SOURCES = sorted(path for folder in ("loaders", "publish", "cards") for path in (ROOT / folder).rglob("*.py"))
 LONGEST = 300
 # The flow, from left to right: a step imports nothing that leads to a step to the right of it.
 FLOW = ("measure", "shard", "card", "repository", "destination", "build", "__main__")
@@ -22,7 +22,7 @@ every_dataset = pytest.mark.parametrize("dataset", DATASETS)
 
 
 def module_name(path: Path) -> str:
-    return f"{path.parent.name}.{path.stem}"
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def imports(path: Path) -> set[str]:
@@ -142,7 +142,7 @@ def test_no_package_imports_one_to_the_right_of_it(path: Path) -> None:
     """`loaders` knows nothing of what is made of its rows, and nothing that is installed knows of the tests."""
     right = {"loaders": {"publish", "cards", "tests"}, "cards": {"loaders", "publish", "tests"}, "publish": {"tests"}}
     reached = {name.partition(".")[0] for name in imports(path)}
-    assert not reached & right[path.parent.name], f"{module_name(path)} imports from the right of it."
+    assert not reached & right[path.relative_to(ROOT).parts[0]], f"{module_name(path)} imports from the right of it."
 
 
 @pytest.mark.parametrize("step", FLOW)

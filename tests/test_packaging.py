@@ -59,10 +59,10 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel: Path) -> None:
         path.relative_to(ROOT).as_posix()
         for package, suffixes in (
             ("loaders", (".py", ".tsv", ".txt")),
-            ("publish", (".py",)),
+            ("publish", (".py", ".css")),
             ("cards", (".py", ".md")),
         )
-        for path in (ROOT / package).iterdir()
+        for path in (ROOT / package).rglob("*.*")
         if path.suffix in suffixes
     ]
     assert sorted(names) == sorted(wanted)

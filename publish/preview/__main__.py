@@ -1,0 +1,58 @@
+"""`python -m publish.preview [DIR_OR_ORG/NAME]`: see datasets in the browser as their Hub pages will be."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from loaders import Problem
+
+_PORT = 7860
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the page until Ctrl-C, and return 0; 1 when there is nothing to show or the port is taken."""
+    parser = argparse.ArgumentParser(prog="python -m publish.preview", description=__doc__)
+    what = "a folder of repositories, or one of them, or ORG/NAME on the Hub (default: hub)"
+    parser.add_argument("repository", nargs="?", default="hub", metavar="DIR", help=what)
+    parser.add_argument("--port", type=_port, default=_PORT, help=f"on 127.0.0.1; 0 is any free one (default: {_PORT})")
+    parser.add_argument("--revision", default="main", help="branch, tag or commit on the Hub (default: main)")
+    options = parser.parse_args(arguments)
+    try:
+        return _serve(options)
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename or options.repository}: {error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from publish.preview import place
+
+    found = place.find(options.repository, options.revision)
+    if len(found.names) == 1:
+        found.dataset(found.names[0])  # what is wrong with the only one is said here, and not in the page
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
+    try:
+        from publish.preview import serve
+    except ModuleNotFoundError as error:
+        raise Problem(
+            f"{error.name} is not installed: install the extra `preview` (pip install -e '.[preview]')."
+        ) from error
+    with serve.bind(options.port) as listening, suppress(KeyboardInterrupt):
+        serve.serve(
+            found, listening, lambda url: print(f"{options.repository} is shown at {url} (Ctrl-C ends it)", flush=True)
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""An image of a row as the page shows it: its own bytes when it is small, a smaller JPEG of it when it is not."""
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from publish.preview.card import data_uri
+
+_ENLARGED = 128  # pixels a side that a small image is enlarged to, by whole pixels
+_LARGEST = 320  # pixels a side of what is sent of a photograph: twice what a narrow column shows
+_QUALITY = 85
+_AS_THEY_ARE = ("PNG", "JPEG", "GIF", "WEBP")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image: the address that holds it, its width and height on the page, what it is, and whether it is enlarged."""
+
+    source: str
+    width: int
+    height: int
+    what: str
+    enlarged: bool
+
+
+def shown(data: bytes) -> Shown | None:
+    """Return an image for the page, or None when it cannot be decoded."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            what, kind = f"{image.width}x{image.height} {image.format}", image.format or ""
+            scale = _ENLARGED // max(image.size)
+            if scale and kind in _AS_THEY_ARE:
+                image.load()
+                source = data_uri(data, f"image/{kind.lower()}")
+                return Shown(source, image.width * scale, image.height * scale, what, scale > 1)
+            small = _reduced(image)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    return Shown(data_uri(_jpeg(small), "image/jpeg"), small.width, small.height, what, False)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Return an image upright and small; a JPEG is decoded at half or a quarter of its size where that is enough."""
+    image.draft("RGB", (_LARGEST, _LARGEST))
+    upright = ImageOps.exif_transpose(image)
+    upright.thumbnail((_LARGEST, _LARGEST))
+    return upright.convert("RGB")
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()

@@ -1,0 +1,85 @@
+"""HTML of what the page shows of a split. Every text that comes from data is escaped here."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from publish.manifest import SplitEntry
+from publish.preview import image
+from publish.preview.rows import Row
+from publish.progress import megabytes
+
+_BARS = 120  # units of height of the histogram
+
+
+def rows(found: Sequence[Row], names: Sequence[str]) -> str:
+    """Return rows as a list of images with their labels."""
+    return _inert(f'<ol class="rows">{"".join(_row(row, names) for row in found)}</ol>')
+
+
+def _row(row: Row, names: Sequence[str]) -> str:
+    name = "" if row.label is None else label(row.label, names)
+    shown = image.shown(row.image) if row.image is not None else None
+    facts = [f"row {row.number:,}", *([] if row.label is None else [f"label {row.label}"]), *row.texts.values()]
+    facts += [shown.what] if shown else []
+    return (
+        f'<li data-row="{row.number}" data-label="{"" if row.label is None else row.label}">'
+        f"{_image(shown, f'row {row.number}' + (f': {name}' if name else ''))}"
+        f"{f'<strong>{escape(name)}</strong>' if name else ''}<small>{escape(' · '.join(facts))}</small></li>"
+    )
+
+
+def label(number: int, names: Sequence[str]) -> str:
+    """Return the name of a label, or the number itself where it has none."""
+    return names[number] if 0 <= number < len(names) else str(number)
+
+
+def _image(shown: image.Shown | None, text: str) -> str:
+    if shown is None:
+        return '<span class="broken">this image cannot be decoded</span>'
+    pixels = ' class="pixels"' if shown.enlarged else ""
+    size = f'width="{shown.width}" height="{shown.height}"'
+    return f'<img{pixels} src="{escape(shown.source)}" alt="{escape(text)}" {size}>'
+
+
+def message(text: str) -> str:
+    """Return what is wrong, in place of what cannot be shown."""
+    return _inert(f'<p class="problem" role="alert">{escape(text)}</p>')
+
+
+def statistics(entry: SplitEntry, names: Sequence[str]) -> str:
+    """Return what the manifest says of a split: how many rows, mean and deviation, and the histogram of its classes."""
+    facts = [("rows", f"{entry.rows:,}"), ("shards", str(len(entry.shards)))]
+    facts += [("Parquet", megabytes(sum(shard.bytes for shard in entry.shards)))]
+    facts += [("rows with an earlier row's image", f"{entry.duplicates:,}")]
+    facts += [("mean (R, G, B)", _triple(entry.mean)), ("standard deviation", _triple(entry.deviation))]
+    lines = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
+    return _inert(f'<table class="facts">{lines}</table>{_histogram(entry.labels, names)}')
+
+
+def _triple(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)
+
+
+def _histogram(counts: Sequence[int], names: Sequence[str]) -> str:
+    if not counts:
+        return "<p>There are no labels, so there is no histogram of them.</p>"
+    top = max(counts)
+    bars = "".join(
+        f'<rect x="{i}" y="{_BARS * (1 - count / top):.2f}" width="1" height="{_BARS * count / top:.2f}">'
+        f"<title>{escape(label(i, names))}: {count:,}</title></rect>"
+        for i, count in enumerate(counts)
+    )
+    said = f"Rows a class: {len(counts):,} classes, {min(counts):,} to {top:,} rows each"
+    return (
+        f'<figure><svg class="histogram" role="img" aria-label="{said}" viewBox="0 0 {len(counts)} {_BARS}" '
+        f'preserveAspectRatio="none">{bars}</svg><figcaption>{said}, in the order of the labels.</figcaption></figure>'
+    )
+
+
+def _inert(text: str) -> str:
+    """Return HTML in which the page's own templates find nothing to fill in."""
+    return text.translate(_TEMPLATES)
+
+
+_TEMPLATES: dict[int, Any] = {ord("{"): "&#123;", ord("}"): "&#125;", ord("$"): "&#36;", ord("`"): "&#96;"}
