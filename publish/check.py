@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from publish import verify
+    from publish import verify, viewable
     from publish.hub import Repository
 
     contents: verify.Contents
@@ -46,14 +46,16 @@ def _check(options: argparse.Namespace) -> int:
         commit = head.commit
         contents = verify.HubContents(place, commit)
     manifest = verify.read_manifest(contents)
-    faults = verify.files(contents, manifest) + verify.footers(contents, manifest)
+    shown = viewable.report(contents, manifest)
+    print(shown.text)
+    faults = verify.files(contents, manifest) + verify.footers(contents, manifest) + shown.faults
     faults = faults or verify.resolves(options.repository, manifest, commit)
     if options.data and not faults:
         faults = list(verify.data(contents, manifest))
     for fault in faults:
         print(f"wrong: {fault}")
     rows = sum(shard.rows for shard in verify.shards(manifest))
-    checked = "files, digests, rows, columns, card" + (", every image" if options.data else "")
+    checked = "files, digests, rows, columns, card, viewer" + (", every image" if options.data else "")
     print(f"{contents.name}: {len(manifest.paths())} files, {rows:,} rows; checked {checked}: {_verdict(len(faults))}")
     if options.viewer is not None and commit and not faults:
         return _await_viewer(options, commit, {name: list(splits) for name, splits in manifest.configs.items()})

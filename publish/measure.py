@@ -182,9 +182,9 @@ def _of_files(rows: pa.RecordBatch, shown: int) -> Statistics:
 
 def _square(photo: Image.Image) -> U8:
     """Return the middle of a photograph, turned as `datasets` turns it, as uint8 [3, SQUARE, SQUARE]."""
-    square = ImageOps.fit(photo, (SQUARE, SQUARE), Image.Resampling.BOX)
     turn = _TURNS.get(photo.getexif().get(_EXIF_ORIENTATION, 1))
-    return np.asarray(square if turn is None else square.transpose(turn)).transpose(2, 0, 1)
+    upright = photo if turn is None else photo.transpose(turn)
+    return np.asarray(ImageOps.fit(upright, (SQUARE, SQUARE), Image.Resampling.BOX)).transpose(2, 0, 1)
 
 
 def decode_all(rows: pa.RecordBatch) -> None:

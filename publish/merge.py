@@ -23,12 +23,17 @@ _PROSE = "prose"
 
 def segments(text: str, where: str) -> dict[str, str]:
     """Return the segments of a card by name: "yaml KEY", "part NAME" and "prose"; raises Problem for broken YAML."""
-    front, body = _split(text, where)
-    data = _load(front, where)
+    head, body = _split(text, where)
+    data = _load(head, where)
     found = {f"yaml {key}": json.dumps(data.pop(key), sort_keys=True) for key in OWNED_KEYS if key in data}
     found |= {f"part {mark['name']}": mark["body"] for mark in MARK.finditer(body)}
     prose = MARK.sub(lambda mark: f"{mark[1]}{mark[4]}", body)
     return found | {_PROSE: json.dumps(data, sort_keys=True, default=str) + prose}
+
+
+def front(text: str, where: str) -> dict[str, object]:
+    """Return the YAML of a card; raises Problem when there is none or it is broken."""
+    return _load(_split(text, where)[0], where)
 
 
 def digests(text: str, where: str) -> dict[str, str]:
@@ -94,8 +99,8 @@ def _lines(name: str, segment: str) -> list[str]:
 
 def _renewed(ours: str, theirs: str, where: str) -> str:
     """Return their card with our YAML keys and our marked parts in it; parts that it has no place for come last."""
-    (my_front, my_body), (front, body) = _split(ours, "the new card"), _split(theirs, where)
-    mine, data = _load(my_front, "the new card"), _load(front, where)
+    (my_head, my_body), (head, body) = _split(ours, "the new card"), _split(theirs, where)
+    mine, data = _load(my_head, "the new card"), _load(head, where)
     for key in OWNED_KEYS:
         data[key] = mine[key]
     parts = {mark["name"]: mark[0] for mark in MARK.finditer(my_body)}
@@ -124,9 +129,9 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _load(front: str, where: str) -> dict[str, object]:
+def _load(head: str, where: str) -> dict[str, object]:
     try:
-        data = _yaml().load(front)
+        data = _yaml().load(head)
     except YAMLError as error:
         raise Problem(
             f"{where}: its YAML cannot be read ({error}). Mend it on the Hub, or replace it with --overwrite-card."

@@ -91,8 +91,16 @@ class Pages:
     @cached_property
     def keys(self) -> dict[str, str]:
         """The key-value metadata."""
-        pairs = self._footer[_KEYS].value.values if _KEYS in self._footer else []
-        return {str(pair[1].value, "utf-8"): str(pair[2].value, "utf-8") for pair in pairs if 2 in pair}
+        return {str(pair[1].value, "utf-8"): str(pair[2].value, "utf-8") for pair in self._pairs if 2 in pair}
+
+    @property
+    def key_names(self) -> list[str]:
+        """The names of the keys as they stand there; pyarrow hides that one is there twice."""
+        return [str(pair[1].value, "utf-8") for pair in self._pairs]
+
+    @property
+    def _pairs(self) -> list[Struct]:
+        return self._footer[_KEYS].value.values if _KEYS in self._footer else []
 
     @cached_property
     def features(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from loaders import Batch, Problem, _arrow, _png
 from publish import measure, sample
@@ -171,6 +171,28 @@ def test_photographs_of_any_size_and_mode() -> None:
     small = np.stack([np.asarray(image.resize((64, 64), Image.Resampling.BOX)) for image in images])
     assert np.array_equal(found.mean_image(), np.rint(small.mean(axis=0)).astype(np.uint8))
     assert (found.rows, found.pixels) == (len(files), len(plain))
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_the_first_photographs_are_kept_upright_as_squares(orientation: int) -> None:
+    """As `datasets` turns them, by Pillow's own function; 0 is no orientation at all."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    files = [photo(200, 120, exif=exif), photo(90, 160, mode="CMYK", seed=1), photo(3, 3, seed=2)]
+    found = of_batch(photos(files), 2).first
+    assert found.shape == (2, 3, measure.SQUARE, measure.SQUARE)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(files[0]))).convert("RGB")
+    square = np.asarray(ImageOps.fit(upright, (measure.SQUARE,) * 2, Image.Resampling.BOX))
+    assert np.array_equal(found[0].transpose(1, 2, 0), square)
+    assert of_batch(photos(files)).first.size == 0
+    assert of_batch(photos(files), 9).first.shape[0] == 3
+
+
+def test_the_first_images_of_parts_are_those_of_the_whole() -> None:
+    pictures = noise(9, 8)
+    parts = merged([of_batch(batch(pictures[:4]), 6), of_batch(batch(pictures[4:]), 2)])
+    assert np.array_equal(parts.first, pictures[:6].transpose(0, 3, 1, 2))
+    assert merged([of_batch(batch(pictures))]).first.size == 0
 
 
 @pytest.mark.keeps("S22", "S23")
