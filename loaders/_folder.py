@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders._errors import SourceProblem
-from loaders._places import identity
+from loaders._places import identity, is_local
 
-_THREADS, _AT_A_TIME = 16, 256  # on a network's file system, what is waited for is the answer
+_THREADS = 16  # on a network's file system, what is waited for is the answer
+_AT_A_TIME, _READ_AT_A_TIME = 256, 64  # files asked after, or read, before the next
 
 
 @dataclass(frozen=True)
@@ -48,36 +49,47 @@ def survey(root: Path, names: Sequence[str]) -> dict[str, Status]:
     """Return the status of each file that is there; raises SourceProblem for what is no file, OSError."""
     parts = [names[at : at + _AT_A_TIME] for at in range(0, len(names), _AT_A_TIME)]
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda part: [_status(root, name) for name in part], parts)
+        found = pool.map(lambda part: [_status(root / name) for name in part], parts)
         statuses = [status for part in found for status in part]
     return {name: status for name, status in zip(names, statuses, strict=True) if status}
 
 
-def _status(root: Path, name: str) -> Status | None:
-    path = root / name
+def _status(path: Path) -> Status | None:
     try:
+        if not is_local(path):
+            size, mark = identity(path)
+            return Status(int(size), mark)
         found = path.stat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
         raise SourceProblem(f"{path}: expected a file with a photograph, found a folder or device of that name.")
-    return Status(found.st_size, identity(path)[1])
+    return Status(found.st_size, found.st_mtime_ns)
 
 
 def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:
     """Yield the bytes of files; raises SourceProblem for one that has changed since it was surveyed, OSError."""
-    for name, size in zip(names, sizes, strict=True):
-        path = root / name
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise SourceProblem(f"{path}: was there when the build began, and is gone. Put it back.") from error
+    for name, size, data in zip(names, sizes, _contents(root, names), strict=True):
         if len(data) != size:
             raise SourceProblem(
-                f"{path}: had {size:,} bytes when the build began, and has {len(data):,} now. Is it still being "
+                f"{root / name}: had {size:,} bytes when the build began, and has {len(data):,} now. Is it still being "
                 "copied? Run again when it is whole."
             )
         yield data
+
+
+def _contents(root: Path, names: Sequence[str]) -> Iterator[bytes]:
+    """Yield the bytes of files, some of them asked for at once."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for at in range(0, len(names), _READ_AT_A_TIME):
+            yield from pool.map(_bytes, [root / name for name in names[at : at + _READ_AT_A_TIME]])
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise SourceProblem(f"{path}: was there when the build began, and is gone. Put it back.") from error
 
 
 def sha256_of(root: Path, names: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> str:
@@ -86,9 +98,8 @@ def sha256_of(root: Path, names: Sequence[str], stopped: Callable[[], bool] = la
     So it is equal for equal photographs, wherever they lie. Raises InterruptedError once `stopped` says so.
     """
     digest = hashlib.sha256()
-    for name in names:
-        sha256 = hashlib.sha256((root / name).read_bytes()).hexdigest()
-        digest.update(f"{sha256}  {_file_name(name)}\n".encode())
+    for name, data in zip(names, _contents(root, names), strict=True):
+        digest.update(f"{hashlib.sha256(data).hexdigest()}  {_file_name(name)}\n".encode())
         if stopped():
             raise InterruptedError(f"hashing of {root} was stopped")
     return digest.hexdigest()

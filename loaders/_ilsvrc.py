@@ -4,7 +4,6 @@ All that is known of its names is here. What each part holds is returned as `Mem
 within it, and offsets and sizes are -1.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -15,6 +14,7 @@ from loaders import _tar, classes
 from loaders._archives import junk
 from loaders._errors import SourceProblem
 from loaders._index import Index
+from loaders._places import entries
 from loaders._tar import Members
 
 COUNTS = {"train": 1_281_167, "validation": 50_000, "test": 100_000}
@@ -71,7 +71,7 @@ def _next(root: Path) -> str:
 
 def listed(folder: Path) -> list[str]:
     """Return the names in a folder, sorted, without known litter."""
-    return sorted(path.name for path in folder.iterdir() if not junk(path.name))
+    return sorted(name for name in entries(folder) if not junk(name))
 
 
 def class_tars(root: Path, index: Index, wanted: Collection[str]) -> Iterator[tuple[str, Members]]:
@@ -109,8 +109,7 @@ def numbered(root: Path) -> Members:
     """Return the photographs of a split that are numbered through; raises SourceProblem for what `_tar.scan` does."""
     if root.is_file():
         return _tar.scan(root)
-    with os.scandir(root) as entries:  # which knows folders from files without asking for each
-        is_folder = {entry.name: entry.is_dir() for entry in entries}
+    is_folder = entries(root)
     skipped = Counter(kind for name in is_folder if (kind := junk(name)))
     names = sorted(name for name in is_folder if not junk(name))
     if any(is_folder[name] for name in names):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from loaders._dataset import Config, Loader
 from loaders._errors import SourceProblem
+from loaders._places import is_local
 from loaders._source import (
     Found,
     Source,
@@ -63,14 +64,14 @@ def _known_sources(wanted: Wanted) -> list[Source]:
 def fetch(source: Source, folder: Path) -> Path:
     """Download a source into the folder, taking up where an earlier download broke off, and verify it.
 
-    It goes to the cache when the folder may not be written to, as labs' shared copies of ImageNet may not.
+    It goes to the cache when the folder is elsewhere, or may not be written to, as labs' shared copies often may not.
 
     Raises SourceProblem when the server does not answer or sends other bytes than were published.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import http_get
 
-    if folder.is_dir() and not os.access(folder, os.W_OK):
+    if not is_local(folder) or (folder.is_dir() and not os.access(folder, os.W_OK)):
         folder = default_folder()
     folder.mkdir(parents=True, exist_ok=True)
     place, part = folder / source.name, folder / f"{source.name}.part"

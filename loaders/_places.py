@@ -144,6 +144,16 @@ def remove_tree(folder: Path) -> None:
         _remote(folder).fs.rm(_remote(folder).path, recursive=True)
 
 
+def entries(folder: Path) -> dict[str, bool]:
+    """Return {name: whether it is a folder} of what lies in a folder, by listing it and no more."""
+    if is_local(folder):
+        with os.scandir(folder) as found:
+            return {entry.name: entry.is_dir() for entry in found}
+    remote = _remote(folder)
+    infos = remote.fs.ls(remote.path, detail=True)
+    return {info["name"].rstrip("/").rpartition("/")[2]: info["type"] == "directory" for info in infos}
+
+
 def files(folder: Path) -> list[str]:
     """Return the path of every file in a folder, from there."""
     if is_local(folder):

@@ -10,7 +10,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 import loaders
-from loaders import classes, imagenet2012_subset
+from loaders import _places, classes, imagenet2012_subset
 from loaders._dataset import SplitPlan
 from loaders._source import SourceFolder
 from publish import sample as writers
@@ -222,3 +222,17 @@ def test_litter_in_a_folder_is_counted(tmp_path: Path) -> None:
         (tmp_path / "val" / name).touch()
     _, validation = contract.plans("imagenet2012_subset", "1pct", tmp_path)
     assert dict(validation.skipped) == {"macOS metadata": 2, "Windows metadata": 1}
+
+
+@pytest.mark.parametrize("layout", archives.LAYOUTS)
+def test_folders_by_url_give_the_same_rows(layout: str, unpacked: Laid, tmp_path: Path) -> None:
+    archives.subset(tmp_path, test=True)
+    archives.unpack(tmp_path, **archives.LAYOUTS[layout])
+    url = _places.place(f"memory://{layout}")
+    for name in _places.files(tmp_path):
+        (url / name).parent.mkdir(parents=True, exist_ok=True)
+        (url / name).write_bytes((tmp_path / name).read_bytes())
+    for config in archives.LISTED:
+        found = tables(unpacked, url, config)
+        assert list(found) == ["train", "validation", "test"]
+        assert all(found[split].equals(table) for split, table in tables(unpacked, unpacked.folder, config).items())
