@@ -26,7 +26,7 @@ except ImportError as error:
     ) from error
 
 T = TypeVar("T")
-CONNECT = 15.0  # seconds within which a scheduler answers
+CONNECT = 10.0  # seconds within which a scheduler answers
 WORKERS = 60.0  # seconds within which a cluster has a worker, at the start and when all are gone
 # What decides about the bytes of a shard or of a regenerated file.
 LIBRARIES = ("numpy", "pillow", "pyarrow", "zlib-ng")

@@ -8,7 +8,7 @@ CHECKS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 
 def main() -> int:
     """Run every check in turn and return the first exit code that is not 0."""
-    for check in (*CHECKS, ["pytest", "-n", "auto", *sys.argv[1:]]):
+    for check in (*CHECKS, ["pytest", "-n", "auto", "--dist", "loadgroup", *sys.argv[1:]]):
         print("$", " ".join(check), flush=True)
         if code := subprocess.call([sys.executable, "-m", *check]):
             return code

@@ -35,6 +35,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with all eleven configs; not to be changed."""
+    from tests import building
+
+    return building.shared(sample, tmp_path_factory, worker_id)
+
+
 @pytest.fixture
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let worker processes import the functions of `tests`."""

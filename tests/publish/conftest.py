@@ -12,12 +12,6 @@ from tests.publish.forks import Forks
 from tests.publish.pushing import Desk, desks
 
 
-@pytest.fixture(scope="session")
-def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with all eleven configs; not to be changed."""
-    return building.shared(sample, tmp_path_factory, worker_id)
-
-
 @pytest.fixture
 def signals() -> Iterator[None]:
     """Put back what `main` does to the signals of this process."""
