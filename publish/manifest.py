@@ -4,14 +4,21 @@ It holds no time, path or machine: the same archives give the same manifest.
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import loaders
 from loaders import Problem
 
 NAME = "manifest.json"
+_PATH = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)  # no part starts with a dot, none is empty
+_SHARD = re.compile(r"[\w-][\w.-]*/[a-z]+-\d{5}-of-\d{5}\.parquet", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_GLANCE = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Manifest:
 
 
 def load(text: str, where: str) -> Manifest:
-    """Read a manifest; raises Problem when it is not one."""
+    """Read a manifest; raises Problem when it is not one, or names a path that leads out of its repository."""
     try:
         content = json.loads(text)
         configs = {
@@ -107,8 +114,8 @@ def load(text: str, where: str) -> Manifest:
             for config, splits in content["configs"].items()
         }
         beside = {key: dict(content[key]) for key in ("files", "written_with", "card")}
-        return Manifest(content["dataset"], configs, **beside)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return _checked(Manifest(content["dataset"], configs, **beside))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Problem(
             f"{where}: expected a manifest of this project, but it cannot be read ({type(error).__name__}: {error}). "
             "Move it away to build everything anew."
@@ -133,3 +140,50 @@ def _entry(content: dict[str, Any]) -> SplitEntry:
     shards = tuple(ShardEntry(**shard) for shard in content["shards"])
     sources = tuple(SourceEntry(**source) for source in content["sources"])
     return SplitEntry(**content | lists | {"shards": shards, "sources": sources})
+
+
+def _checked(made: Manifest) -> Manifest:
+    """Return a manifest as it is; raises ValueError and KeyError for what is not of this project."""
+    _need(made.dataset in loaders.names(), "dataset", made.dataset)
+    _need(bool(made.configs), "configs", "none")
+    for config, splits in made.configs.items():
+        loaders.load(made.dataset).config(config)
+        _need(bool(splits), config, "no splits")
+        for name, entry in splits.items():
+            _check_split(f"{config}/{name}", entry)
+    for path, sha256 in made.files.items():
+        _need(_is(_PATH, path) and path not in (NAME, "README.md") and _is(_SHA256, sha256), "files", path)
+    for word in [*made.written_with.values(), *made.card.values()]:
+        _need(isinstance(word, str), "written_with and card", word)
+    return made
+
+
+def _check_split(where: str, entry: SplitEntry) -> None:
+    _need(bool(entry.shards), where, "no shards")
+    for shard in entry.shards:
+        _need(_is(_SHARD, shard.path) and _is(_SHA256, shard.sha256), where, shard)
+        _need(all(map(_is_count, (shard.rows, shard.bytes, shard.nbytes))), where, shard)
+    for source in entry.sources:
+        _need(all(isinstance(word, str) for word in (source.name, source.origin, source.verified)), where, source)
+        _need(_is_count(source.bytes) and (source.sha256 is None or _is(_SHA256, source.sha256)), where, source)
+    for path, sha256 in entry.pictures.items():
+        _need(_is(_PATH, path) and _is(_SHA256, sha256), where, path)
+    _need(_is(_GLANCE, entry.glance) and isinstance(entry.fingerprint, str), where, entry.fingerprint)
+    counts = (entry.duplicates, *entry.labels, *entry.oddities.values(), *entry.skipped.values())
+    _need(all(map(_is_count, counts)), where, "a count that is none")
+    for triple in (entry.mean, entry.deviation):
+        numbers = [value for value in triple if isinstance(value, int | float) and math.isfinite(value)]
+        _need(len(numbers) == len(triple) == 3, where, triple)
+
+
+def _is(pattern: re.Pattern[str], word: object) -> bool:
+    return isinstance(word, str) and pattern.fullmatch(word) is not None
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and 0 <= number < 1 << 63
+
+
+def _need(holds: bool, where: str, found: object) -> None:
+    if not holds:
+        raise ValueError(f"{where}: {str(found)[:200]!r}")

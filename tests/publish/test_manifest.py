@@ -1,6 +1,7 @@
 """The manifest: written and read back whole, and a damaged one told."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,14 +44,22 @@ def test_one_of_a_time_without_glances_is_read() -> None:
     assert read == replace(MANIFEST, configs={"8x8": {"train": replace(SPLIT, glance="")}})
 
 
+ASCII = st.characters(codec="ascii")
+
+
 @given(
-    st.builds(ShardEntry, st.text(min_size=1), *[st.integers(0, 1 << 50)] * 3, st.text()),
+    st.builds(
+        ShardEntry,
+        st.from_regex(r"[a-z0-9][\w.-]*/[a-z]+-[0-9]{5}-of-[0-9]{5}\.parquet", fullmatch=True, alphabet=ASCII),
+        *[st.integers(0, 1 << 50)] * 3,
+        st.text("0123456789abcdef", min_size=64, max_size=64),
+    ),
     st.dictionaries(st.text(), st.integers(0, 9)),
     st.lists(st.floats(0, 1), min_size=3, max_size=3),
 )
 def test_any_content_is_read_back_whole(shard: ShardEntry, oddities: dict[str, int], mean: list[float]) -> None:
     split = replace(SPLIT, shards=(SHARD, shard), oddities=oddities, mean=tuple(mean))
-    made = replace(MANIFEST, configs={"8x8": {"train": split, "validation": SPLIT}, "": {}})
+    made = replace(MANIFEST, configs={"8x8": {"train": split, "validation": SPLIT}})
     assert manifest.load(made.dump(), "here") == made
 
 
@@ -87,6 +96,71 @@ def test_a_damaged_one_is_told(text: str, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="expected a manifest of this project") as caught:
         manifest.read(tmp_path)
     assert str(tmp_path / manifest.NAME) in str(caught.value)
+
+
+def changed(*place: object, to: object) -> str:
+    """Return the manifest with another value at a place."""
+    content = json.loads(MANIFEST.dump())
+    inner = content
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = to
+    return json.dumps(content)
+
+
+OF_SPLIT = ("configs", "8x8", "train")
+OUT = ("../x", "/etc/passwd", "8x8/../../x", "C:\\x", "8x8//x", ".", "", "8x8/\0", "8x8/x\n", "~/x", ".ssh/x", "a/.x")
+SHARD_NAME = "train-00000-of-00001.parquet"
+
+
+@pytest.mark.keeps("S12", "P14")
+@pytest.mark.parametrize("path", OUT)
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda path: changed(*OF_SPLIT, "shards", 0, "path", to=path),
+        lambda path: changed(*OF_SPLIT, "shards", 0, "path", to=f"{path}/{SHARD_NAME}"),
+        lambda path: changed(*OF_SPLIT, "pictures", to={path: "cd" * 32}),
+        lambda path: changed("files", to={path: "cd" * 32}),
+    ],
+    ids=["shard", "folder", "picture", "file"],
+)
+def test_a_path_that_leads_out_of_the_repository_is_refused(put: Callable[[str], str], path: str) -> None:
+    with pytest.raises(Problem, match="here: expected a manifest of this project"):
+        manifest.load(put(path), "here")
+
+
+@pytest.mark.parametrize("path", ["README.md", "manifest.json"])
+def test_the_card_and_the_manifest_are_not_among_its_files(path: str) -> None:
+    with pytest.raises(Problem, match="expected a manifest of this project"):
+        manifest.load(changed("files", to={path: "cd" * 32}), "here")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        changed("dataset", to="classes"),
+        changed("dataset", to=["imagenet_v2"]),
+        changed("configs", to={}),
+        changed("configs", "8x8", to={}),
+        changed("configs", to={"9x9": {"train": json.loads(MANIFEST.dump())["configs"]["8x8"]["train"]}}),
+        changed(*OF_SPLIT, "shards", to=[]),
+        changed(*OF_SPLIT, "shards", 0, "rows", to="many"),
+        changed(*OF_SPLIT, "shards", 0, "bytes", to=-1),
+        changed(*OF_SPLIT, "shards", 0, "sha256", to="../../x"),
+        changed(*OF_SPLIT, "sources", 0, "name", to=None),
+        changed(*OF_SPLIT, "mean", to=[0.1, "x", 0.3]),
+        changed(*OF_SPLIT, "deviation", to=[0.1]),
+        changed(*OF_SPLIT, "labels", to=[1, -1]),
+        changed(*OF_SPLIT, "oddities", to={"CMYK": None}),
+        changed(*OF_SPLIT, "glance", to="xyz"),
+        changed("card", to={"prose": 1}),
+        "[" * 100_000,
+    ],
+)
+def test_one_of_others_is_told(text: str) -> None:
+    with pytest.raises(Problem, match="here: expected a manifest of this project"):
+        manifest.load(text, "here")
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
