@@ -50,6 +50,11 @@ def junk(name: str) -> str | None:
     return next((kind for kind, pattern in _JUNK.items() if pattern.search(name)), None)
 
 
+def leads_out(name: str) -> bool:
+    """Say whether a name of a member or file is absolute, climbs out of its folder, or is none that upstream has."""
+    return name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/") or not name.isprintable()
+
+
 class ByteRange(io.RawIOBase):
     """A part of a file, to its end by default, as a read-only file of its own."""
 

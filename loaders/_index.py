@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from loaders import _tar
+from loaders._notes import Arrays, load_arrays
 from loaders._places import identity, is_local, key
 from loaders._source import cache_folder
 from loaders._tar import Members
@@ -84,16 +85,13 @@ def _remember(path: Path, found: Index) -> None:
 
 def _remembered(path: Path) -> Index | None:
     """Return the index that was kept, if the file has had the same size and mtime since."""
-    try:
-        with _note(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = dict(file)
-        facts = json.loads(str(arrays["facts"]))
-        if facts["identity"] != identity(path):
-            return None
+
+    def index(facts: dict[str, Any], arrays: Arrays) -> Index | None:
         names = arrays["names"].tobytes().decode().split("\n")
-        return _grouped(facts, names, arrays["offsets"].tolist(), arrays["sizes"].tolist())
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # what is kept only spares work: a damaged note is the same as none
+        found = _grouped(facts, names, arrays["offsets"].tolist(), arrays["sizes"].tolist())
+        return found if facts["identity"] == identity(path) else None
+
+    return load_arrays(_note(path), index)
 
 
 def _grouped(facts: dict[str, Any], names: list[str], offsets: list[int], sizes: list[int]) -> Index:

@@ -17,7 +17,9 @@ from typing import Any, cast
 from loaders import _folder
 from loaders._errors import MissingSources, SourceProblem
 from loaders._folder import Files
+from loaders._notes import load_json
 from loaders._places import identity, key, open_file
+from loaders._sidecar import checked
 
 SIDECAR = "imagenet-variants.json"
 _HASH_BLOCK = 1 << 20
@@ -152,18 +154,15 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceProblem(f"{path}: expected a JSON sidecar, but it cannot be read ({error}).") from error
-    if not isinstance(content, dict):
-        raise SourceProblem(f"{path}: expected a JSON object, found {type(content).__name__}.")
     try:
-        for facts in content.get("files", {}).values():
-            Expected(int(facts["bytes"]), str(facts["sha256"]), "")
-        for rows in content.get("rows", {}).values():
-            dict(rows)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SourceProblem(f"{path}: expected bytes and sha256 of files, and rows of configs; {error!r}.") from error
-    return content
+        return checked(content)
+    except ValueError as error:
+        raise SourceProblem(
+            f"{path}: expected bytes and sha256 of files, and rows of configs; found {error}. Make the folder anew, or "
+            "move this file away to have the archives held against upstream's."
+        ) from error
 
 
 def write_sidecar(folder: Path, origin: str, rows: Mapping[str, Mapping[str, int]]) -> None:
@@ -229,12 +228,11 @@ def remembered_sha256(path: Path, facts: list[int | str] | None = None) -> str |
 
     `facts` stand for these two where the path is no file.
     """
-    try:
-        entry = json.loads(_memory(path).read_text(encoding="utf-8"))
-        known = entry["identity"] == (facts or identity(path))
-        return str(entry["sha256"]) if known else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # what is remembered only spares work: a damaged note is the same as none
+
+    def sha256(note: Any) -> str | None:
+        return str(note["sha256"]) if note["identity"] == (facts or identity(path)) else None
+
+    return load_json(_memory(path), sha256)
 
 
 def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = None) -> None:

@@ -11,13 +11,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from zlib_ng import zlib_ng
 
-from loaders._archives import reading
 from loaders._errors import Problem, SourceProblem
+from loaders._notes import Arrays, load_arrays
 from loaders._originals import I64, Photos
 from loaders._places import is_local, read_ranges, written
 from loaders._resize import resized
@@ -196,11 +197,9 @@ def _save(receipt: Receipt, place: Path) -> None:
 
 def load(place: Path) -> Receipt | None:
     """Return a receipt, or None when there is no whole one."""
-    try:
-        with reading(place, "the receipt"), np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as content:
-            arrays = dict(content)
-            facts = json.loads(str(arrays.pop("facts")))
-            unreadable = dict(facts.pop("unreadable"))
-            return Receipt(unreadable=unreadable, sums={int(size): array for size, array in arrays.items()}, **facts)
-    except (SourceProblem, FileNotFoundError):
-        return None  # none yet, or half of one after a crash of the machine: the chunk is done again
+    return load_arrays(place, _receipt)  # none yet, or half of one after a crash of the machine: it is done again
+
+
+def _receipt(facts: dict[str, Any], arrays: Arrays) -> Receipt:
+    unreadable = dict(facts.pop("unreadable"))
+    return Receipt(unreadable=unreadable, sums={int(size): array for size, array in arrays.items()}, **facts)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from zlib_ng import zlib_ng
 
-from loaders._archives import is_gzip, junk, open_plain, reading
+from loaders._archives import is_gzip, junk, leads_out, open_plain, reading
 from loaders._errors import SourceProblem
 from loaders._places import is_local
 
@@ -64,7 +64,7 @@ def _sort_in(path: Path, found: Members, name: str, offset: int, size: int) -> N
     if kind := junk(name):
         found.skipped[kind] += 1
         return
-    if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/") or not name.isprintable():
+    if leads_out(name):
         raise SourceProblem(f"{path}: member {name!r} leads out of the archive, or is no name upstream has.")
     found.names.append(name)
     found.offsets.append(offset)

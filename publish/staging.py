@@ -13,7 +13,6 @@ import io
 import json
 import os
 import shutil
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from loaders import Job
+from loaders import Job, Problem
+from loaders._notes import Arrays, load_arrays
 from loaders._places import PARTIAL, is_local, remove_tree, written
 from loaders._source import sha256_of
 from publish import shard
@@ -51,8 +51,15 @@ class Done:
 
     @cached_property
     def receipt(self) -> Receipt | None:
-        """The receipt of a shard that was built. Raises OSError when somebody removed it."""
-        return self.carried or (_load(_receipt_path(self.built)) if self.built else None)
+        """The receipt of a shard that was built. Raises Problem when somebody removed it."""
+        if self.carried or self.built is None:
+            return self.carried
+        if receipt := load_arrays(_receipt_path(self.built), _receipt):
+            return receipt
+        raise Problem(
+            f"{self.built}: its receipt was there and is gone. Does something else clean up there? Run the same "
+            "command again."
+        )
 
 
 def build(job: Job, path: Path) -> Done:
@@ -71,13 +78,11 @@ def _write(job: Job, path: Path) -> Receipt:
 
 def finished(path: Path) -> Receipt | None:
     """Return the receipt of a shard that an earlier run finished, if the file still has the bytes it was given for."""
-    try:
-        receipt = _load(_receipt_path(path))
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # no receipt, or half of one: the shard is built anew
-    whole = path.is_file() and path.stat().st_size == receipt.bytes
+    receipt = load_arrays(_receipt_path(path), _receipt)
+    if receipt is None or not path.is_file() or path.stat().st_size != receipt.bytes:
+        return None
     # A store has a file whole or not at all, and to read it costs as much as to build it.
-    return receipt if whole and (not is_local(path) or sha256_of(path) == receipt.sha256) else None
+    return receipt if not is_local(path) or sha256_of(path) == receipt.sha256 else None
 
 
 def clean(folder: Path, keys: Iterable[str]) -> None:
@@ -111,10 +116,7 @@ def _save(receipt: Receipt, path: Path) -> None:
     path.write_bytes(content.getvalue())
 
 
-def _load(path: Path) -> Receipt:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaves a broken one open
-        arrays = dict(file)
-    facts = json.loads(str(arrays.pop("facts")))
+def _receipt(facts: dict[str, Any], arrays: Arrays) -> Receipt:
     rows, pixels = facts.pop("counts")
     arrays |= {name: arrays[name] for name in _ARRAYS}  # one that an older release wrote, without some, is none
     found = Statistics(rows=rows, pixels=pixels, oddities=Counter(facts.pop("oddities")), **arrays)

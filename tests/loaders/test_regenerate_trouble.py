@@ -1,5 +1,6 @@
 """What goes wrong with originals, disks and processes is said plainly and leaves no half of a file."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from loaders import regenerate
 from loaders._placing import locked
+from loaders._source import SIDECAR
 from publish import sample
 from tests.building import tree
 from tests.refusals import cut, says
@@ -214,6 +216,22 @@ def test_a_folder_with_files_of_others_is_left_alone(
     (tmp_path / "Imagenet16_val_npz.zip").write_bytes(b"upstream's")
     refused(source, tmp_path, capsys, tmp_path, "Imagenet16_val_npz.zip", "--out")
     assert [path.name for path in tmp_path.iterdir()] == ["Imagenet16_val_npz.zip"]
+
+
+@pytest.mark.keeps("S12")
+def test_a_sidecar_that_lists_files_elsewhere_removes_none(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of an earlier regeneration are removed before new ones take their place."""
+    out, name = tmp_path / "out", "../precious"
+    out.mkdir()
+    (tmp_path / "precious").write_text("of a person")
+    facts = {"bytes": 11, "sha256": "0" * 64}
+    made = {"8x8": {"key": "", "unreadable": {}, "files": [name]}}
+    content = {"origin": "regenerated", "files": {name: facts}, "rows": {}, "regenerated": made}
+    (out / SIDECAR).write_text(json.dumps(content))
+    refused(source, out, capsys, out / SIDECAR, "../precious")
+    assert (tmp_path / "precious").read_text() == "of a person"
 
 
 @pytest.mark.keeps("B5")

@@ -281,7 +281,13 @@ def test_without_a_sidecar_upstream_is_expected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '"x"', '{"files": []}', '{"files": {"a.tar": {"bytes": 1}}}', "\xff"]
+    "content",
+    [
+        *("", "{", "[]", "null", '"x"', "[" * 100_000, '{"files": []}', "\xff"),
+        *('{"files": {"a.tar": {"bytes": 1}}}', '{"files": {"a.tar": {"bytes": "1", "sha256": "x"}}}'),
+        *('{"rows": {"imagenet_v2/topimages": {"test": "7"}}}', '{"origin": 3}', '{"regenerated": {"8x8": {}}}'),
+        '{"regenerated": {"8x8": {"key": "", "unreadable": {}, "files": ["a.tar"]}}}',
+    ],
 )
 def test_a_sidecar_that_is_none(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"")
@@ -289,6 +295,15 @@ def test_a_sidecar_that_is_none(content: str, tmp_path: Path) -> None:
     with pytest.raises(SourceProblem) as caught:
         SourceFolder(tmp_path).find(source())
     assert str(tmp_path / _source.SIDECAR) in str(caught.value)
+
+
+@pytest.mark.keeps("S12")
+@pytest.mark.parametrize("name", ["../a.tar", "/etc/passwd", "a/../../b", "C:a", "a\\b", "a\nb", ""])
+def test_a_sidecar_does_not_lead_out_of_its_folder(name: str, tmp_path: Path) -> None:
+    content = {"origin": "sample", "files": {name: {"bytes": 1, "sha256": "0" * 64}}}
+    (tmp_path / _source.SIDECAR).write_text(json.dumps(content))
+    with pytest.raises(SourceProblem, match=_source.SIDECAR):
+        SourceFolder(tmp_path)
 
 
 def test_the_sidecar_of_the_sample_tells_of_every_config(sample: Path) -> None:

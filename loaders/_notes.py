@@ -1,0 +1,37 @@
+"""What an earlier run kept to spare the next one work: a damaged note is the same as none."""
+
+import io
+import json
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+Arrays = dict[str, Any]
+_DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, AttributeError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, NotImplementedError)
+_DAMAGE += (OverflowError, RecursionError, MemoryError)  # of what a damaged header claims
+
+
+def load_json(path: Path, make: Callable[[Any], T]) -> T | None:
+    """Return what `make` makes of a JSON file, or None when it is not there or damaged."""
+    try:
+        return make(json.loads(path.read_text(encoding="utf-8")))
+    except _DAMAGE:
+        return None
+
+
+def load_arrays(path: Path, make: Callable[[Any, Arrays], T]) -> T | None:
+    """Return what `make` makes of the JSON array `facts` and the other arrays of an npz, or None as above."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            arrays = dict(file)
+        return make(json.loads(str(arrays.pop("facts"))), arrays)
+    except _DAMAGE:
+        return None

@@ -1,0 +1,47 @@
+"""What a sidecar may say: read from a folder of archives, it decides which bytes are believed and which removed."""
+
+import re
+from typing import Any
+
+from loaders._archives import leads_out
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def checked(content: Any) -> dict[str, Any]:
+    """Return the content of a sidecar as it is; raises ValueError, saying what is wrong with it."""
+    sidecar = _dict("the sidecar", content)
+    _need(isinstance(sidecar.get("origin", ""), str), "origin", sidecar.get("origin"))
+    files = _dict("files", sidecar.get("files", {}))
+    for name, facts in files.items():
+        sha256 = _dict(name, facts).get("sha256")
+        _need(bool(name) and not leads_out(name), "files", name)
+        _need(_is_count(facts.get("bytes")), name, facts.get("bytes"))
+        _need(isinstance(sha256, str) and _SHA256.fullmatch(sha256) is not None, name, sha256)
+    for config, rows in _dict("rows", sidecar.get("rows", {})).items():
+        _need(all(map(_is_count, _dict(config, rows).values())), config, rows)
+    for config, facts in _dict("regenerated", sidecar.get("regenerated", {})).items():
+        _check_regenerated(config, _dict(config, facts), files)
+    return sidecar
+
+
+def _check_regenerated(config: str, facts: dict[str, Any], files: dict[str, Any]) -> None:
+    made = facts.get("files")
+    _need(isinstance(made, list) and all(isinstance(name, str) and name in files for name in made), config, made)
+    _need(isinstance(facts.get("key"), str), config, facts.get("key"))
+    unreadable = _dict(config, facts.get("unreadable"))
+    _need(all(isinstance(why, str) for why in unreadable.values()), config, unreadable)
+
+
+def _dict(where: str, value: Any) -> dict[str, Any]:
+    _need(isinstance(value, dict), where, value)
+    return dict(value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _need(holds: bool, where: str, found: object) -> None:
+    if not holds:
+        raise ValueError(f"{where}: {str(found)[:200]!r}")
