@@ -24,7 +24,7 @@ def opened(file: Any, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(file), formats=formats)
     except UnidentifiedImageError:
-        raise ValueError("neither a JPEG nor a PNG" if len(formats) > 1 else f"no {formats[0]}") from None
+        raise ValueError("neither a JPEG nor a PNG" if formats == FORMATS else f"no {' or '.join(formats)}") from None
     if image.width * image.height > _PIXELS:
         raise ValueError(f"it claims {image.width} x {image.height} pixels")
     return image

@@ -3,8 +3,9 @@
 import io
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from loaders._pictures import decoding, opened
 from publish.preview.card import data_uri
 
 _ENLARGED = 128  # pixels a side that a small image is enlarged to, by whole pixels
@@ -27,7 +28,8 @@ class Shown:
 def shown(data: bytes) -> Shown | None:
     """Return an image for the page, or None when it cannot be decoded."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with decoding():
+            image = opened(data, _AS_THEY_ARE)
             what, kind = f"{image.width}x{image.height} {image.format}", image.format or ""
             scale = _ENLARGED // max(image.size)
             if scale and kind in _AS_THEY_ARE:
@@ -35,7 +37,7 @@ def shown(data: bytes) -> Shown | None:
                 source = data_uri(data, f"image/{kind.lower()}")
                 return Shown(source, image.width * scale, image.height * scale, what, scale > 1)
             small = _reduced(image)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+    except ValueError:
         return None
     return Shown(data_uri(_jpeg(small), "image/jpeg"), small.width, small.height, what, False)
 
