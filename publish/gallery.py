@@ -1,4 +1,4 @@
-"""The pictures on a card: the same photographs in every size, a sheet of each config, classes, mean images."""
+"""The pictures on a card: the same images in every size, a sheet of each config, classes, mean images."""
 
 from collections.abc import Iterator, Mapping
 
@@ -36,22 +36,22 @@ def _of(kind: str, manifest: Manifest) -> Iterator[tuple[str, str, SplitEntry, s
 
 
 def _sizes(manifest: Manifest) -> Iterator[str]:
-    """Yield a table of the same photographs in several sizes, if there are any: their pixels tell."""
+    """Yield a table of the same images in several sizes, if there are any: their pixels tell."""
     found = list(_of(picture.SIZES, manifest))
     groups = [[each for each in found if picture.alike(each[2].glance, one[2].glance)] for one in found]
     same = max(groups, key=len, default=[])
     if len(same) < 2:
         return
     heads = [f"`{config}`" for config, _, _, _ in same]
-    cells = [_image(path, f"the same photographs in {config}, {split}") for config, split, _, path in same]
+    cells = [_image(path, f"the same images in {config}, {split}") for config, split, _, path in same]
     lines = "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), cells))
-    yield f"**The same photographs in {len(same)} sizes**, the first of {same[0][1]}, every pixel a square:"
+    yield f"**The same images in {len(same)} sizes**, the first of {same[0][1]}, every pixel a square:"
     yield lines
 
 
 def _sheets(manifest: Manifest) -> Iterator[str]:
     encoded = loaders.load(manifest.dataset).DATASET.image_mode
-    what = "photographs of {}, cut to squares" if encoded else "images of {}, every pixel a square"
+    what = "images of {}, cut to squares" if encoded else "images of {}, every pixel a square"
     for config, split, _, path in _of(picture.SHEET, manifest):
         yield f"**`{config}`**, the first {what.format(split)}:"
         yield _image(path, f"contact sheet of {config}: the first {what.format(split)}")

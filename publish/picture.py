@@ -22,7 +22,7 @@ _SHOWN = 128  # pixels a side of the mean image on the card
 _WIDTH, _CELL, _ROWS = 820, 64, 4  # of a contact sheet: pixels, pixels an image, images one above the other
 _MOST_PIXELS = 131_072  # of the images on a sheet, about 90 KB as a PNG of 255 colours
 _EXACT_PIXELS = 16_384  # up to so many, all their colours are about 50 KB
-_PAIR, _SIDE = 2, 192  # photographs that are shown in every size, pixels a side
+_FEW, _SIDE = 3, 128  # photographs that are shown in every size, pixels a side
 _BARS, _SHADE = 64, 120  # pixels, opacity of 255
 _INK, _PALE = (86, 120, 208), (160, 160, 160)  # to be seen on light pages and on dark ones
 _GLANCE = 8  # pixels a side
@@ -63,7 +63,7 @@ def contact_sheet(images: U8) -> bytes:
 
 def sizes(images: U8) -> bytes:
     """Return the first photographs of uint8 [N, 3, S, S], one above the other and every pixel a square, as a PNG."""
-    return _cells(images[:_PAIR], _SIDE, 1)
+    return _cells(images[:_FEW], _SIDE, 1)
 
 
 def _cells(images: U8, side: int, columns: int) -> bytes:
@@ -93,7 +93,7 @@ def class_histogram(counts: npt.NDArray[np.int64]) -> bytes:
 
 def glance(images: U8) -> str:
     """Return what the photographs of `sizes` have in common in all their sizes: shrunk to 8x8, in hexadecimal."""
-    shown = (Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in images[:_PAIR])
+    shown = (Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in images[:_FEW])
     return b"".join(image.resize((_GLANCE, _GLANCE), Image.Resampling.BOX).tobytes() for image in shown).hex()
 
 

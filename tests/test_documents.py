@@ -10,11 +10,12 @@ from signal import SIGABRT
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 import loaders
 from loaders import classes
 from publish import __main__ as cli
-from publish import card
+from publish import card, picture
 from tests import building
 from tests.building import ROOT
 
@@ -196,6 +197,21 @@ def test_every_program_of_the_readme_runs(block: Block, built: Path, sample: Pat
 
 def test_links_of_the_readme_to_local_files_resolve() -> None:
     check_links(readme(), ROOT)
+
+
+def test_the_pictures_of_the_readme_are_those_that_the_sample_makes(built: Path) -> None:
+    """Pixel by pixel: how tightly a PNG is packed is another matter with each release of Pillow."""
+    shown = [ROOT / match["target"] for match in _LINK.finditer(readme()) if match["target"].startswith("docs/")]
+    assert sorted(shown) == sorted((ROOT / "docs").iterdir())
+    assert {picture.kind(path.name) for path in shown} == {picture.SIZES, picture.SHEET}
+    for path in shown:
+        made = built / "imagenet_resized" / picture.FOLDER / path.name
+        assert pixels(made) == pixels(path), f"{path.name} is not what the sample looks like: copy hub/.../{path.name}"
+
+
+def pixels(path: Path) -> tuple[tuple[int, int], bytes]:
+    with Image.open(path) as image:
+        return image.size, image.convert("RGBA").tobytes()
 
 
 def check_links(text: str, folder: Path) -> None:

@@ -27,7 +27,7 @@ def manifest_of(folder: Path) -> Manifest:
 
 def side_by_side(text: str) -> list[str]:
     """Return the configs that are set side by side."""
-    table = re.search(r"\*\*The same photographs in \d sizes\*\*.*\n\n\| (?P<heads>.*) \|\n", text)
+    table = re.search(r"\*\*The same images in \d sizes\*\*.*\n\n\| (?P<heads>.*) \|\n", text)
     return table["heads"].replace("`", "").split(" | ") if table else []
 
 
