@@ -79,6 +79,22 @@ class Plan:
         """Return every archive, each once."""
         return list(dict.fromkeys(archive for split in self.splits for archive in split.plan.archives))
 
+    def read_by_workers(self) -> list[Archive]:
+        """Return those that jobs read; lists and ground truths are read here, and may lie where no worker sees them."""
+        read = {place for split in self.splits for job in split.plan.jobs for place in _places(job.parts)}
+        return [archive for archive in self.archives() if archive.path in read]
+
+
+def _places(value: object) -> Iterator[Path]:
+    match value:
+        case _ if is_place(value):
+            yield value  # type: ignore[misc]
+        case tuple():
+            for item in value:
+                yield from _places(item)
+        case _ if is_dataclass(value):
+            yield from _places(tuple(getattr(value, member.name) for member in fields(value)))
+
 
 def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
     """Find or fetch the archives of the wanted configs and cut their splits into jobs.

@@ -147,6 +147,12 @@ def test_missing_files_of_all_configs_are_in_one_message(tmp_path: Path) -> None
     assert absent == {s.name for name in loaders.names() for s in loaders.load(name).SOURCES.values()}
 
 
+def test_workers_have_to_see_all_archives_but_the_lists(sample: Path) -> None:
+    made = plan.make(ALL, sample, False)
+    lists = {"1percent.txt", "10percent.txt"}
+    assert {a.name for a in made.archives()} - {a.name for a in made.read_by_workers()} == lists
+
+
 def test_nothing_is_absent_from_the_sample(sample: Path) -> None:
     assert plan.absent(ALL, sample) == []
 
