@@ -24,6 +24,10 @@ def _image(path: str, text: str) -> str:
     return f'<img src="{path}" alt="{text}" title="{text}">'
 
 
+def _table(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
+
+
 def _of(kind: str, manifest: Manifest) -> Iterator[tuple[str, str, SplitEntry, str]]:
     """Yield (config, split, entry, path) for every picture of a kind, each once: configs may share some."""
     seen = set()
@@ -44,9 +48,8 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
         return
     heads = [f"`{config}`" for config, _, _, _ in same]
     cells = [_image(path, f"the same images in {config}, {split}") for config, split, _, path in same]
-    lines = "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), cells))
     yield f"**The same images in {len(same)} sizes**, the first of {same[0][1]}, every pixel a square:"
-    yield lines
+    yield _table([heads, cells])
 
 
 def _sheets(manifest: Manifest) -> Iterator[str]:
@@ -76,7 +79,14 @@ def _users(manifest: Manifest) -> Mapping[str, list[str]]:
 
 
 def _means(manifest: Manifest) -> Iterator[str]:
+    """Yield a table of the mean images, configs by splits; one that configs share stands under the first of them."""
     users = _users(manifest)
-    yield "**Mean images**, one a split:"
-    texts = {path: f"{' and '.join(users[path])}, {split}" for _, split, _, path in _of(picture.MEAN, manifest)}
-    yield "\n".join(_image(path, f"the mean image of {text}") for path, text in texts.items())
+    cells = {
+        (config, split): _image(path, f"the mean image of {' and '.join(users[path])}, {split}")
+        for config, split, _, path in _of(picture.MEAN, manifest)
+    }
+    splits = dict.fromkeys(split for _, split in cells)
+    absent = {(config, split): "the same" for config, found in manifest.configs.items() for split in found}
+    rows = [[split, *((absent | cells).get((config, split), "") for config in manifest.configs)] for split in splits]
+    yield "**Mean images**:"
+    yield _table([["", *(f"`{config}`" for config in manifest.configs)], *rows])

@@ -15,6 +15,7 @@ from PIL import Image
 from loaders import _sheet
 
 U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
 FOLDER = "pictures"
 MEAN, SHEET, SIZES, CLASSES = "mean", "sheet", "sizes", "classes"  # what a picture's name begins with
 
@@ -39,9 +40,10 @@ def kind(path: str) -> str:
     return path.rpartition("/")[2].partition("-")[0]
 
 
-def classes_path(split: str, picture: bytes) -> str:
-    """Return where a histogram lies: configs with the same one share it."""
-    return f"{FOLDER}/{CLASSES}-{split}-{hashlib.sha256(picture).hexdigest()[:12]}.png"
+def classes_path(split: str, counts: I64, histogram: bytes) -> str:
+    """Return where the histogram of these counts lies: splits that are spread alike over the classes share one."""
+    digest = hashlib.sha256(counts.astype("<i8").tobytes() + histogram).hexdigest()
+    return f"{FOLDER}/{CLASSES}-{split}-{digest[:12]}.png"
 
 
 def mean_image(pixels: U8) -> bytes:
@@ -82,7 +84,7 @@ def _cells(images: U8, side: int, columns: int) -> bytes:
     return _png(sheet, transparency=paper)
 
 
-def class_histogram(counts: npt.NDArray[np.int64]) -> bytes:
+def class_histogram(counts: I64) -> bytes:
     """Return rows by class, int64 [1000], as a PNG of one bar a class, its top darker: all alike are no mere block."""
     bars = np.asarray(_sheet.bars(counts, _BARS))
     above = np.pad(bars, ((2, 0), (0, 0)))[:-2]

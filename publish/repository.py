@@ -71,7 +71,7 @@ def _pictures(build: SplitBuild, found: Statistics) -> dict[str, bytes]:
     pictures = {picture.path(kind, build.folder, name): content for kind, content in drawn.items()}
     if found.labels.any():
         histogram = picture.class_histogram(found.labels)
-        pictures[picture.classes_path(name, histogram)] = histogram
+        pictures[picture.classes_path(name, found.labels, histogram)] = histogram
     return pictures
 
 

@@ -48,6 +48,16 @@ def test_the_fold_says_who_can_see_them_where_not_all_can(dataset: str, built: P
     assert text.endswith("</details>")
 
 
+def test_rows_by_class_are_those_of_the_configs_that_are_named(built: Path) -> None:
+    """1pct and 10pct have one row and two a class: their bars are as tall."""
+    text = gallery.markdown(manifest_of(built / "imagenet2012_subset"))
+    assert re.findall(r"\*\*Rows by class\*\*, (.*), by label 0 to 999:", text) == [
+        "train of `1pct`: 1,000 of 1,000 classes, 1 row each",
+        "validation of `1pct`, `10pct`: 1,000 of 1,000 classes, 1 row each",
+        "train of `10pct`: 1,000 of 1,000 classes, 2 rows each",
+    ]
+
+
 @every_dataset
 def test_every_config_has_a_sheet_and_every_labelled_split_its_classes(dataset: str, built: Path) -> None:
     read = manifest_of(built / dataset)

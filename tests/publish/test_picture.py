@@ -155,7 +155,8 @@ def test_classes_that_are_all_alike_are_a_line_over_a_shade() -> None:
 
 
 def test_histograms_are_told_apart_by_their_names() -> None:
-    one, two = picture.class_histogram(np.arange(1000)), picture.class_histogram(np.arange(1000)[::-1])
-    names = {picture.classes_path(split, file) for split in ("train", "test") for file in (one, two)}
-    assert len(names) == 4
+    """Also those of splits twice as large, whose bars are as tall."""
+    every = [np.arange(1000), np.arange(1000)[::-1], np.arange(1000) * 2]
+    names = {picture.classes_path(s, c, picture.class_histogram(c)) for s in ("train", "test") for c in every}
+    assert len(names) == 6
     assert {picture.kind(name) for name in names} == {picture.CLASSES}
