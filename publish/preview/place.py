@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub.constants import ENDPOINT
 
 from loaders import Problem
-from publish import card, manifest, verify
+from publish import card, manifest, verify, viewable
 from publish.hub import Repository
 from publish.manifest import Manifest
 from publish.preview.rows import Split
@@ -29,7 +29,7 @@ class Dataset:
     def configs(self) -> list[str]:
         """The configs in the order of the Hub's list: the default, then by name."""
         default = next(config["config_name"] for config in card.owned(self.manifest)["configs"] if "default" in config)
-        return sorted(self.manifest.configs, key=lambda name: (name != default, name))
+        return viewable.in_order(self.manifest.configs, default)
 
     def splits(self, config: str) -> list[str]:
         """Return the names of the splits of a config."""
