@@ -11,7 +11,7 @@ from publish.preview.card import data_uri
 _ENLARGED = 128  # pixels a side that a small image is enlarged to, by whole pixels
 _LARGEST = 320  # pixels a side of what is sent of a photograph: twice what a narrow column shows
 _QUALITY = 85
-_AS_THEY_ARE = ("PNG", "JPEG", "GIF", "WEBP")
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")  # what every browser shows
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,11 @@ def shown(data: bytes) -> Shown | None:
     """Return an image for the page, or None when it cannot be decoded."""
     try:
         with decoding():
-            image = opened(data, _AS_THEY_ARE)
-            what, kind = f"{image.width}x{image.height} {image.format}", image.format or ""
-            scale = _ENLARGED // max(image.size)
-            if scale and kind in _AS_THEY_ARE:
+            image = opened(data, _FORMATS)
+            what = f"{image.width}x{image.height} {image.format}"
+            if scale := _ENLARGED // max(image.size):
                 image.load()
-                source = data_uri(data, f"image/{kind.lower()}")
+                source = data_uri(data, f"image/{str(image.format).lower()}")
                 return Shown(source, image.width * scale, image.height * scale, what, scale > 1)
             small = _reduced(image)
     except ValueError:

@@ -70,7 +70,8 @@ def _histogram(counts: Sequence[int], names: Sequence[str]) -> str:
         f"<title>{escape(label(i, names))}: {count:,}</title></rect>"
         for i, count in enumerate(counts)
     )
-    said = f"Rows a class: {len(counts):,} classes, {min(counts):,} to {top:,} rows each"
+    each = f"{min(counts):,} to {top:,} rows" if min(counts) < top else f"{top:,} row" + "s" * (top > 1)
+    said = f"Rows a class: {len(counts):,} classes, {each} each"
     return (
         f'<figure><svg class="histogram" role="img" aria-label="{said}" viewBox="0 0 {len(counts)} {_BARS}" '
         f'preserveAspectRatio="none">{bars}</svg><figcaption>{said}, in the order of the labels.</figcaption></figure>'

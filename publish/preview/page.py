@@ -15,7 +15,7 @@ from publish.preview.place import Dataset, Place
 
 ROWS = 100
 _EVERY = -1  # the choice of no class
-_TOP = "() => document.querySelector('#turn').scrollIntoView()"
+_TOP = "() => document.querySelector('#where').scrollIntoView({block: 'nearest'})"
 _SERVED: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -153,7 +153,7 @@ class _Events:
             begin = max(0, min(begin + step, total - 1))
             numbers = np.arange(begin, min(begin + ROWS, total))
             numbers = numbers if of_class is None else of_class[numbers]
-            shown = markup.rows(rows.read(numbers), rows.classes) if total else ""
+            shown = markup.rows(rows.read(numbers), rows.classes)
         except Problem as problem:
             return self._problem(problem)
         return {

@@ -114,12 +114,9 @@ def test_an_empty_class_says_so(built: Path, tmp_path: Path, open_tab: Callable[
     with served(repository) as address:
         viewer = open_tab().open(address)
         viewer.choose("split", making.SPLIT)
-        viewer.tab.locator("#label input").click()
-        viewer.tab.get_by_role("option", name="goldfish (1)").click()
-        viewer.tab.wait_for_function(
-            "() => document.querySelector('#where').innerText.includes('No row is of this class')"
-        )
+        viewer.choose_class("goldfish")
         assert viewer.rows == []
+        assert viewer.said.strip() == "No row is of this class."
 
 
 def test_a_damaged_shard_is_named_in_place_of_its_rows(
