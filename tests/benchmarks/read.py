@@ -6,7 +6,7 @@ SOURCE is a folder of upstream's zips; without one, archives of --images drawn i
 from it once. Then every reader runs in a fresh process, in turn with the others, and its seconds are those from the
 first row asked for to the last row got as pixels: imports and `load_dataset` are not counted. Readers of rows stop
 after --rows rows, readers of batches read the train split. Ours has one row group a shard, which a reader of few rows
-pays whole; `batch_size` is the option of `load_dataset` that reads it bit by bit. With torch installed, a `DataLoader`
+pays whole. `jemalloc` is Arrow's other memory pool, set by one line before the reading. With torch installed, a `DataLoader`
 over the stream is timed too. Processor seconds stand beside the wall's: on a machine with other work they are the
 steadier ones.
 """
@@ -47,6 +47,14 @@ def rows(stream: Any) -> Iterator[int]:
     """Read row by row, as the documentation of `datasets` shows."""
     for row in stream:
         np.asarray(row["image"])
+        yield 1
+
+
+def undecoded_rows(stream: Any) -> Iterator[int]:
+    """Read row by row and decode nothing: what is left when decoding is free."""
+    import datasets
+
+    for _ in stream.cast_column("image", datasets.Image(decode=False)):
         yield 1
 
 
@@ -93,17 +101,23 @@ def loaded_batches(stream: Any, workers: int) -> Iterator[int]:
 
 READERS: dict[str, Callable[[Any], Iterator[int]]] = {
     "rows": rows,
+    "rows, not decoded": undecoded_rows,
     "batches of datasets": library_batches,
     "batch decode": decoded_batches,
-    "batch decode, batch_size": decoded_batches,
+    "batch decode, jemalloc": decoded_batches,
     "Arrow batches, not decoded": arrow_batches,
+    "Arrow batches, not decoded, jemalloc": arrow_batches,
 }
 LOADERS: dict[str, Callable[[Any], Iterator[int]]] = {
     f"DataLoader, {what}, {workers} workers": partial(function, workers=workers)
     for what, function in (("rows", loaded_rows), ("batch decode", loaded_batches))
     for workers in WORKERS
 }
-STOCK = ("rows", "batches of datasets")  # the ways that stock's files are read; their PNGs are not for our decoder
+STOCK = (
+    "rows",
+    "rows, not decoded",
+    "batches of datasets",
+)  # the ways that stock's files are read; their PNGs are not for our decoder
 
 
 def open_stream(folder: Path, size: int, **settings: Any) -> Any:
@@ -119,9 +133,11 @@ def open_stream(folder: Path, size: int, **settings: Any) -> Any:
 
 def time_once(how: str, folder: Path, size: int, limit: int) -> dict[str, float]:
     """Read once in this process, to the end or to `limit` images: the images, the seconds and the processor seconds."""
-    # a whole row group is read into new memory, which the kernel zeroes; what is read bit by bit is used again
-    settings = {"batch_size": BATCH} if how.endswith("batch_size") else {}
-    counts, images = {**READERS, **LOADERS}[how](open_stream(folder, size, **settings)), 0
+    if how.endswith("jemalloc"):
+        import pyarrow as pa
+
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+    counts, images = {**READERS, **LOADERS}[how](open_stream(folder, size)), 0
     start, used = time.perf_counter(), time.process_time()
     for count in counts:
         images += count
