@@ -105,8 +105,11 @@ class Pages:
     @cached_property
     def features(self) -> dict[str, Any]:
         """The features that `datasets` wrote, by column."""
-        features: dict[str, Any] = json.loads(self.keys.get("huggingface", "{}")).get("info", {}).get("features", {})
-        return features
+        with _refusing("features"):
+            features: dict[str, Any] = (
+                json.loads(self.keys.get("huggingface", "{}")).get("info", {}).get("features", {})
+            )
+            return features
 
     @cached_property
     def columns(self) -> dict[str, Column]:

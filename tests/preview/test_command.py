@@ -1,6 +1,7 @@
 """The command: what it is given, what it refuses in one line, and that it answers to this machine alone."""
 
 import json
+import os
 import socket
 import sys
 import urllib.error
@@ -102,6 +103,37 @@ def test_no_file_of_the_machine_is_served(address: str, built: Path) -> None:
 def test_analytics_are_off(address: str) -> None:
     config = json.loads(fetch(address, "config")[2])
     assert config["analytics_enabled"] is False
+
+
+_WATCH = """
+import os, socket
+for name in ("connect", "connect_ex"):
+    def watched(self, address, call=getattr(socket.socket, name)):
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1"):
+            open(os.environ["ASKED"], "a").write(f"{address}\\n")
+        return call(self, address)
+    setattr(socket.socket, name, watched)
+def resolved(host, *rest, call=socket.getaddrinfo, **more):
+    if host not in (None, "127.0.0.1", "localhost"):
+        open(os.environ["ASKED"], "a").write(f"{host}\\n")
+    return call(host, *rest, **more)
+socket.getaddrinfo = resolved
+"""
+
+
+def test_the_command_itself_asks_nobody(built: Path, tmp_path: Path) -> None:
+    """Neither Gradio nor another library calls home, from the import to the end."""
+    (tmp_path / "sitecustomize.py").write_text(_WATCH)
+    asked = tmp_path / "asked"
+    paths = f"{tmp_path}{os.pathsep}{building.ROOT}"
+    env = building.environment(PYTHONPATH=paths, ASKED=str(asked))
+    building.run(sys.executable, "-c", "import socket; socket.create_connection(('localhost.invalid', 9))", env=env)
+    assert asked.read_text() == "localhost.invalid\n"  # it would be seen
+    asked.unlink()
+    with served(built, env=env) as address:
+        for path in ("", "config"):
+            assert fetch(address, path)[0] == 200
+    assert not asked.exists()
 
 
 def test_it_starts_from_any_folder(built: Path, tmp_path: Path) -> None:
