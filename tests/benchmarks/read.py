@@ -6,9 +6,9 @@ SOURCE is a folder of upstream's zips; without one, archives of --images drawn i
 from it once. Then every reader runs in a fresh process, in turn with the others, and its seconds are those from the
 first row asked for to the last row got as pixels: imports and `load_dataset` are not counted. Readers of rows stop
 after --rows rows, readers of batches read the train split. Ours has one row group a shard, which a reader of few rows
-pays whole. `jemalloc` is Arrow's other memory pool, set by one line before the reading. With torch installed, a `DataLoader`
-over the stream is timed too. Processor seconds stand beside the wall's: on a machine with other work they are the
-steadier ones.
+pays whole. `jemalloc` is Arrow's other memory pool, set by one line before the reading. With torch installed, a
+`DataLoader` over the stream is timed too. Processor seconds stand beside the wall's: on a machine with other work they
+are the steadier ones.
 """
 
 # mypy: disable-error-code="import-not-found,import-untyped"
@@ -113,11 +113,8 @@ LOADERS: dict[str, Callable[[Any], Iterator[int]]] = {
     for what, function in (("rows", loaded_rows), ("batch decode", loaded_batches))
     for workers in WORKERS
 }
-STOCK = (
-    "rows",
-    "rows, not decoded",
-    "batches of datasets",
-)  # the ways that stock's files are read; their PNGs are not for our decoder
+# the ways that stock's files are read; their PNGs are not for our decoder
+STOCK = ("rows", "rows, not decoded", "batches of datasets")
 
 
 def open_stream(folder: Path, size: int, **settings: Any) -> Any:
@@ -204,7 +201,7 @@ def _ways(ours: Path, stock: Path) -> list[tuple[str, str, Path]]:
 
 
 def _reader(size: int, who: str, how: str, folder: Path, options: argparse.Namespace) -> Reader:
-    limit = 1 << 60 if "decode" in how else options.rows or ROWS[size]
+    limit = 1 << 60 if "decode" in how and not how.startswith("rows") else options.rows or ROWS[size]
     command = [sys.executable, "-m", "tests.benchmarks.read", str(folder), "--time", how]
     return Reader(who, how, [*command, "--sizes", str(size), "--rows", str(limit)])
 
