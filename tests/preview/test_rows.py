@@ -35,7 +35,7 @@ def expected(repository: Path, config: str, split: str) -> list[Row]:
     ]
 
 
-@pytest.mark.parametrize(("dataset", "config"), CONFIGS, ids="/".join)
+@pytest.mark.parametrize(("dataset", "config"), CONFIGS)
 def test_rows_are_those_of_the_shards(dataset: str, config: str, built: Path) -> None:
     """One, a few in every shard, those at the borders of shards, and all."""
     name = "test" if dataset == "imagenet_v2" else "train"
@@ -46,7 +46,7 @@ def test_rows_are_those_of_the_shards(dataset: str, config: str, built: Path) ->
     assert split.read(np.array([], np.int64)) == []
 
 
-@pytest.mark.parametrize(("dataset", "config"), CONFIGS, ids="/".join)
+@pytest.mark.parametrize(("dataset", "config"), CONFIGS)
 def test_every_class_has_its_rows(dataset: str, config: str, built: Path) -> None:
     name = "test" if dataset == "imagenet_v2" else "train"
     rows, split = expected(built / dataset, config, name), split_of(built / dataset, config, name)
