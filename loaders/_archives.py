@@ -18,6 +18,7 @@ from zlib_ng import gzip_ng, zlib_ng
 from loaders._errors import SourceProblem
 from loaders._places import is_local, open_file
 
+_DIRECTORY_LIMIT = 4 << 20  # bytes: a dozen names come to less than one kB
 _MEMBER_LIMIT = 4 << 30  # the largest batch of upstream's has 1.6 GB
 _PIECE = 1 << 18  # compressed bytes read at a time
 _open_gzip: Any = gzip_ng.open  # untyped
@@ -53,6 +54,27 @@ def junk(name: str) -> str | None:
 def leads_out(name: str) -> bool:
     """Say whether a name of a member or file is absolute, climbs out of its folder, or is none that upstream has."""
     return name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/") or not name.isprintable()
+
+
+class _Sparing:
+    """A file that gives no more at a time than an honest zip's directory needs, which `zipfile` reads in one piece."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _DIRECTORY_LIMIT:
+            raise zipfile.BadZipFile(f"its directory claims {size:,} bytes")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def zip_directory(file: BinaryIO) -> list[zipfile.ZipInfo]:
+    """Return what the directory of a zip lists."""
+    with zipfile.ZipFile(cast(BinaryIO, _Sparing(file))) as archive:
+        return archive.infolist()
 
 
 class ByteRange(io.RawIOBase):
@@ -140,6 +162,8 @@ class MemberStream(io.RawIOBase):
 
 
 def _data_offset(archive: BinaryIO, info: zipfile.ZipInfo) -> int:
+    if info.header_offset < 0:
+        raise zipfile.BadZipFile("the directory says that a member starts before the file")
     archive.seek(info.header_offset)
     header = archive.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
@@ -153,8 +177,8 @@ def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[s
 
     Raises SourceProblem for any other member, and for a name that is there twice.
     """
-    with reading(path, "the zip directory"), open_file(path) as file, zipfile.ZipFile(file) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    with reading(path, "the zip directory"), open_file(path) as file:
+        names = [info.filename for info in zip_directory(file) if not info.is_dir()]
     skipped = Counter(kind for name in names if (kind := junk(name)))
     kept = [name for name in names if not junk(name)]
     for name, count in Counter(kept).items():

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from loaders import _pickles
-from loaders._archives import ByteRange, MemberStream, open_zip_member, reading
+from loaders._archives import ByteRange, MemberStream, open_zip_member, reading, zip_directory
 from loaders._errors import SourceProblem
 
 U8 = npt.NDArray[np.uint8]
@@ -150,8 +150,8 @@ def _arrays(file: BatchFile) -> dict[str, Stored]:
     with _open(file) as stream:
         start = stream.read(4)
     if start == b"PK\x03\x04":
-        with reading(file.path, file.member or "the npz"), _open(file) as stream, zipfile.ZipFile(stream) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        with reading(file.path, file.member or "the npz"), _open(file) as stream:
+            members = {info.filename.removesuffix(".npy"): info for info in zip_directory(stream)}
         return {name: _NpzArray.read(file, info) for name, info in members.items() if name in ("data", "labels")}
     if file.member is None and start[:1] == b"\x80":
         with reading(file.path, "the pickle"):

@@ -21,7 +21,9 @@ from loaders._places import is_local
 _BLOCK = 512
 _REGULAR, _FOLDER = (b"0", b"\0"), b"5"
 _PAX, _PAX_GLOBAL, _LONG_NAME = b"x", b"g", b"L"
+_MEMBER_LIMIT = 1 << 26  # of what is read whole: the largest photograph of ILSVRC has 15 MB
 _PAX_LIMIT = 1 << 20  # no honest pax header or long name is a megabyte long
+_GZIP_FACTOR, _GZIP_SLACK = 64, 1 << 20  # of compressed bytes; photographs come to 1.0, the development kit to 3
 _ADLER = 65521
 
 
@@ -73,12 +75,14 @@ def _sort_in(path: Path, found: Members, name: str, offset: int, size: int) -> N
 
 def _entries(path: Path, file: BinaryIO, start: int, limit: int | None) -> Iterator[tuple[str, int, int]]:
     position, override = start, dict[str, str]()
+    most = _GZIP_FACTOR * path.stat().st_size + _GZIP_SLACK if limit is None else limit
     while limit is None or position < limit:
+        _check_inflated(path, position, most)
         file.seek(position)
         header = file.read(_BLOCK)
         if header == bytes(_BLOCK):
             if limit is None:
-                _read_to_end(file)
+                _read_to_end(path, file, most)
             return
         if len(header) < _BLOCK:
             break
@@ -105,10 +109,17 @@ def _entries(path: Path, file: BinaryIO, start: int, limit: int | None) -> Itera
     )
 
 
-def _read_to_end(file: BinaryIO) -> None:
+def _read_to_end(path: Path, file: BinaryIO, most: int) -> None:
     """Read the rest of a gzip stream: its CRC-32 and length stand at its end."""
     while file.read(1 << 16):
-        pass
+        _check_inflated(path, file.tell(), most)
+
+
+def _check_inflated(path: Path, position: int, most: int) -> None:
+    if position > most:
+        raise SourceProblem(
+            f"{path}: inflates to more than {most:,} bytes, which no photographs do. Download it again."
+        )
 
 
 def _size(path: Path, name: str, size: str | int) -> int:
@@ -176,6 +187,8 @@ def read_members(path: Path, offsets: Sequence[int], sizes: Sequence[int]) -> It
 
 
 def _read(path: Path, file: BinaryIO, offset: int, size: int) -> bytes:
+    if size > _MEMBER_LIMIT:
+        raise SourceProblem(f"{path}: the member at byte {offset:,} claims {size:,} bytes. Download it again.")
     file.seek(offset)
     data = file.read(size)
     if len(data) != size:

@@ -127,7 +127,7 @@ class Commit:
         if self._overwrite and old is None:
             return ours
         published = old.card if old else {}
-        return merge.merge(ours, theirs.decode(), published, f"{self._place.name}/README.md", self._overwrite)
+        return merge.merge(ours, theirs, published, f"{self._place.name}/README.md", self._overwrite)
 
 
 def _fresh(upload: CommitOperationAdd) -> CommitOperationAdd:

@@ -115,9 +115,9 @@ def of_batch(batch: Batch, shown: int = 0) -> Statistics:
 
 
 def count_labels(rows: pa.RecordBatch) -> I64:
-    """Return how many rows each class has, int64 [1000]; the label -1 is that of no class."""
+    """Return how many rows each class has, int64 [1000]; the label -1, or any other, is that of no class."""
     labels = numbers(rows["label"])
-    return np.bincount(labels[labels >= 0], minlength=classes.COUNT)
+    return np.bincount(labels[(labels >= 0) & (labels < classes.COUNT)], minlength=classes.COUNT)
 
 
 def _of_pixels(rows: pa.RecordBatch, pixels: U8, shown: int) -> Statistics:

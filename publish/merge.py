@@ -9,7 +9,9 @@ import hashlib
 import io
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -19,21 +21,54 @@ from publish.card import MARK, OWNED_KEYS
 
 _FRONT = re.compile(r"\A---\n(.*?)^---\n", re.DOTALL | re.MULTILINE)
 _PROSE = "prose"
+_MOST_VALUES = 100_000  # ours have a few hundred
+_YAML_ERRORS: tuple[type[Exception], ...] = (YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError)
+_YAML_ERRORS += (AssertionError, NotImplementedError, OverflowError, RecursionError)  # of ruamel, over odd documents
 
 
 def segments(text: str, where: str) -> dict[str, str]:
     """Return the segments of a card by name: "yaml KEY", "part NAME" and "prose"; raises Problem for broken YAML."""
-    head, body = _split(text, where)
-    data = _load(head, where)
-    found = {f"yaml {key}": json.dumps(data.pop(key), sort_keys=True) for key in OWNED_KEYS if key in data}
+    _, body = _split(text, where)
+    data = front(text, where)
+    found = {f"yaml {key}": json.dumps(data.pop(key), sort_keys=True, default=str) for key in OWNED_KEYS if key in data}
     found |= {f"part {mark['name']}": mark["body"] for mark in MARK.finditer(body)}
     prose = MARK.sub(lambda mark: f"{mark[1]}{mark[4]}", body)
     return found | {_PROSE: json.dumps(data, sort_keys=True, default=str) + prose}
 
 
 def front(text: str, where: str) -> dict[str, object]:
-    """Return the YAML of a card; raises Problem when there is none or it is broken."""
-    return _load(_split(text, where)[0], where)
+    """Return the YAML of a card, its keys as text; raises Problem when there is none or it is broken."""
+    data = _load(_split(text, where)[0], where)
+    try:
+        return cast(dict[str, object], _plain(data, [_MOST_VALUES]))
+    except (OverflowError, RecursionError) as error:
+        raise Problem(
+            f"{where}: its YAML stands for more than {_MOST_VALUES:,} values, or for itself. Mend it on the Hub, or "
+            "replace it with --overwrite-card."
+        ) from error
+
+
+def _plain(value: object, left: list[int]) -> object:
+    """Return a value as JSON has it. Counts what aliases repeat: a few lines of them can stand for billions."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise OverflowError("too many values")
+    if isinstance(value, dict):
+        return {str(key): _plain(item, left) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item, left) for item in value]
+    return value
+
+
+def decoded(content: bytes, where: str) -> str:
+    """Return the text of a card; raises Problem for what is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(
+            f"{where}: expected UTF-8, but {error.reason} at byte {error.start:,}. Mend it on the Hub, or replace "
+            "it with --overwrite-card."
+        ) from error
 
 
 def digests(text: str, where: str) -> dict[str, str]:
@@ -45,16 +80,21 @@ def _digest(segment: str) -> str:
     return hashlib.sha256(segment.strip().encode()).hexdigest()[:16]
 
 
-def merge(ours: str, theirs: str, published: Mapping[str, str], where: str, overwrite: bool = False) -> str:
+def merge(ours: str, theirs: bytes, published: Mapping[str, str], where: str, overwrite: bool = False) -> str:
     """Return the card to publish: `theirs`, the one on the Hub, with what is ours renewed from `ours`.
 
     `published` has the digests of the segments as we last published them. Prose that nobody edited is renewed, too.
 
     Raises Problem with a diff when a person edited a segment of ours, unless `overwrite`.
     """
-    mine, found = segments(ours, "the new card"), _found(theirs, where, overwrite)
-    if found is None:
-        return ours
+    mine = segments(ours, "the new card")
+    try:
+        text = decoded(theirs, where)
+        found = segments(text, where)
+    except Problem:
+        if overwrite:
+            return ours
+        raise
     edited = [
         name
         for name, segment in found.items()
@@ -64,17 +104,7 @@ def merge(ours: str, theirs: str, published: Mapping[str, str], where: str, over
     if (edited or missing) and not overwrite:
         raise _conflict([*edited, *missing], mine, found, where)
     is_ours = _digest(found[_PROSE]) in (published.get(_PROSE), _digest(mine[_PROSE]))
-    return ours if is_ours else _renewed(ours, theirs, where)
-
-
-def _found(theirs: str, where: str, overwrite: bool) -> dict[str, str] | None:
-    """Return the segments of their card, or None for one that cannot be read and may be given up."""
-    try:
-        return segments(theirs, where)
-    except Problem:
-        if overwrite:
-            return None
-        raise
+    return ours if is_ours else _renewed(ours, text, where)
 
 
 def _conflict(names: list[str], mine: Mapping[str, str], found: Mapping[str, str], where: str) -> Problem:
@@ -131,8 +161,10 @@ def _yaml() -> YAML:
 
 def _load(head: str, where: str) -> dict[str, object]:
     try:
-        data = _yaml().load(head)
-    except YAMLError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ruamel, over an anchor that is used again
+            data = _yaml().load(head)
+    except _YAML_ERRORS as error:
         raise Problem(
             f"{where}: its YAML cannot be read ({error}). Mend it on the Hub, or replace it with --overwrite-card."
         ) from error

@@ -140,7 +140,10 @@ class Pages:
         body = b"".join([_MAGIC, *parts])
         footer = thrift.dump(self._footer_of(column, rows, len(body), len(parts[0]) if dictionary else 0))
         file = b"".join([body, footer, struct.pack("<I", len(footer)), _MAGIC])
-        table = pq.ParquetFile(pa.BufferReader(file)).read(columns=[path], use_threads=False)
+        try:
+            table = pq.ParquetFile(pa.BufferReader(file)).read(columns=[path], use_threads=False)
+        except (OSError, pa.ArrowException) as error:  # of pyarrow over bytes in memory: not of reading them
+            raise NotParquet(f"its column {path} cannot be read ({error})") from error
         return _leaf(table.column(0).combine_chunks())
 
     def _footer_of(self, column: Column, rows: int, end: int, dictionary: int) -> Struct:

@@ -1,13 +1,14 @@
 """A repository, in a folder or on the Hub, held against its manifest."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 import loaders
@@ -16,7 +17,7 @@ from loaders._source import sha256_of
 from publish import card, hub, manifest, measure
 from publish.hub import Repository
 from publish.manifest import Manifest, ShardEntry, SplitEntry
-from publish.merge import segments
+from publish.merge import decoded, segments
 
 
 class Contents(Protocol):
@@ -153,14 +154,16 @@ def footers(contents: Contents, expected: Manifest) -> list[str]:
     """Return shards whose footer disagrees with the manifest, and counts in the card that do."""
     schema, faults = loaders.load(expected.dataset).DATASET.schema, []
     for shard in shards(expected):
-        with _parquet(contents, shard) as (file, fault):
-            if fault or file is None:
-                faults.append(fault)
-            elif file.metadata.num_rows != shard.rows:
-                faults.append(f"{shard.path}: expected {shard.rows:,} rows, found {file.metadata.num_rows:,}")
-            elif not file.schema_arrow.equals(schema, check_metadata=True):
-                faults.append(f"{shard.path}: expected the columns {schema.names} and their features, found others")
+        faults += _read(contents, shard, partial(_footer_faults, shard, schema))
     return faults + _card(contents, expected)
+
+
+def _footer_faults(shard: ShardEntry, schema: pa.Schema, file: pq.ParquetFile) -> list[str]:
+    if file.metadata.num_rows != shard.rows:
+        return [f"{shard.path}: expected {shard.rows:,} rows, found {file.metadata.num_rows:,}"]
+    if not file.schema_arrow.equals(schema, check_metadata=True):
+        return [f"{shard.path}: expected the columns {schema.names} and their features, found others"]
+    return []
 
 
 def shards(expected: Manifest) -> list[ShardEntry]:
@@ -168,23 +171,22 @@ def shards(expected: Manifest) -> list[ShardEntry]:
     return list({shard.path: shard for entry in expected.entries() for shard in entry.shards}.values())
 
 
-@contextmanager
-def _parquet(contents: Contents, shard: ShardEntry) -> Iterator[tuple[pq.ParquetFile | None, str]]:
+def _read(contents: Contents, shard: ShardEntry, look: Callable[[pq.ParquetFile], list[str]]) -> list[str]:
+    """Return the faults that `look` finds in a shard, or that it cannot be read."""
     if shard.path not in contents.sizes():
-        yield None, f"{shard.path}: is not there"
-        return
+        return [f"{shard.path}: is not there"]
     try:
         with contents.open(shard.path) as file, pq.ParquetFile(file) as parquet:
-            yield parquet, ""
-    except (OSError, ValueError) as error:  # of pyarrow: ArrowInvalid is a ValueError
+            return look(parquet)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, pa.ArrowException) as error:
         if hub.is_passing(error):
             raise
-        yield None, f"{shard.path}: cannot be read as Parquet ({error})"
+        return [f"{shard.path}: cannot be read as Parquet ({error})"]
 
 
 def _card(contents: Contents, expected: Manifest) -> list[str]:
     with contents.open("README.md") as file:
-        text = file.read().decode()
+        text = decoded(file.read(), f"{contents.name}/README.md")
     found, wanted = segments(text, f"{contents.name}/README.md"), card.owned(expected)
     ours = segments(card.render(expected, "", ""), "the card")
     return [
@@ -220,19 +222,22 @@ def data(contents: Contents, expected: Manifest) -> Iterator[str]:
             yield from (f"{config} {split}: {fault}" for fault in _split_data(contents, entry))
 
 
+def _row_faults(shard: ShardEntry, labels: npt.NDArray[np.int64], file: pq.ParquetFile) -> list[str]:
+    """Return the images that cannot be decoded, and count the labels."""
+    faults = []
+    for rows in file.iter_batches(256):
+        try:
+            measure.decode_all(rows)
+        except Problem as problem:
+            faults.append(f"{shard.path}: {problem}")
+        if "label" in rows.schema.names:
+            labels += measure.count_labels(rows)
+    return faults
+
+
 def _split_data(contents: Contents, entry: SplitEntry) -> Iterator[str]:
     labels = np.zeros(classes.COUNT, np.int64)
     for shard in entry.shards:
-        with _parquet(contents, shard) as (file, fault):
-            if file is None:
-                yield fault
-                continue
-            for rows in file.iter_batches(256):
-                try:
-                    measure.decode_all(rows)
-                except Problem as problem:
-                    yield f"{shard.path}: {problem}"
-                if "label" in rows.schema.names:
-                    labels += measure.count_labels(rows)[: classes.COUNT]
+        yield from _read(contents, shard, partial(_row_faults, shard, labels))
     if tuple(labels.tolist()) != (entry.labels or (0,) * classes.COUNT):
         yield "the classes are not distributed as the manifest says"

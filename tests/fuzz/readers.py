@@ -1,0 +1,457 @@
+"""Every reader of foreign bytes, what it is given when nothing is wrong, and what it may do when something is.
+
+A mutated input gives rows or a `loaders.Problem`; where the format has checksums, the rows are the right ones. It takes
+no more than SECONDS and, on top of what the seeds take, no more memory than the reader's MEMORY.
+"""
+
+import gzip
+import io
+import json
+import os
+import resource
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loaders import Problem, _ilsvrc, _index, _planar, _sidecar, _source, _tar, classes
+from loaders import downsampled_imagenet as downsampled
+from loaders import imagenet2012_subset as subset
+from loaders import imagenet_resized as resized
+from loaders._arrow import images, integers, strings
+from loaders._dataset import Split
+from loaders._ilsvrc import DEVKIT, TRUTH
+from loaders._source import SIDECAR, Archive, SourceFolder
+from publish import card, manifest, measure, merge, sample, verify
+from publish.manifest import Manifest
+from tests import archives
+from tests.publish.test_manifest import MANIFEST
+
+SECONDS = 5.0
+TRAIN_TAR = "ILSVRC2012_img_train.tar"
+Read = Callable[[Path], Any]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader: `read` is given a folder with `file` in it, and returns what can be compared, or raises Problem.
+
+    `seeds` are sound inputs. With `checked` they all hold the same, and no mutation of them may come out as another.
+    `memory` is in bytes, `longest` the length of an input in bytes that is still tried.
+    """
+
+    name: str
+    file: str
+    seeds: Callable[[], Sequence[bytes]]
+    read: Read
+    checked: bool = False
+    memory: float = 50e6
+    longest: int = 1 << 14
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of an input: whether it was refused, seconds, and bytes of memory beyond the most that ever was."""
+
+    refused: bool
+    seconds: float
+    memory: int
+
+
+class Broken(AssertionError):
+    """A promise was broken."""
+
+
+@cache
+def right(reader: Reader) -> list[Any]:
+    """Return what each seed holds; once here, a reader has what it needs of memory."""
+    return [_result(reader, seed) for seed in reader.seeds()]
+
+
+def attempt(reader: Reader, data: bytes) -> Trial:
+    """Read an input, and raise Broken if it came out as it may not."""
+    expected = right(reader)
+    started, before = time.monotonic(), _most_memory()
+    try:
+        found, refused = _result(reader, data), False
+    except Problem as problem:
+        found, refused = None, True
+        if not str(problem).strip():
+            raise Broken("refused without a word") from problem
+    except Exception as error:
+        raise Broken(f"foreign error {type(error).__name__}: {error}") from error
+    done = Trial(refused, time.monotonic() - started, _most_memory() - before)
+    if reader.checked and not refused and found != expected[0]:
+        raise Broken(f"other rows than were written: {str(found)[:300]}")
+    if done.seconds > SECONDS or done.memory > reader.memory:
+        raise Broken(f"took {done.seconds:.1f} s and {done.memory / 1e6:.0f} MB")
+    return done
+
+
+def _most_memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _result(reader: Reader, data: bytes) -> Any:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_memory_disk()) as folder:
+        place = Path(folder, reader.file)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        return reader.read(Path(folder))
+
+
+@cache
+def _memory_disk() -> str | None:
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+# Batches of Chrabaszcz et al.
+
+
+@cache
+def _batch() -> dict[str, Any]:
+    pixels = sample.planar(archives.pictures(4, 8, 0))
+    return {"data": pixels, "labels": archives.labels(4)}
+
+
+def _npz(deflated: bool) -> bytes:
+    buffer = io.BytesIO()
+    (np.savez_compressed if deflated else np.savez)(buffer, **_batch())
+    return buffer.getvalue()
+
+
+def _npz_seeds() -> list[bytes]:
+    return [_npz(deflated) for deflated in (True, False)]
+
+
+def _rows(file: _planar.BatchFile) -> tuple[bytes, bytes]:
+    batch = _planar.Batch(file, 8)
+    try:
+        return batch.labels.tobytes(), batch.read(0, batch.rows).tobytes()
+    finally:
+        batch.close()
+
+
+def _zip_seeds() -> list[bytes]:
+    found = []
+    for inner in (False, True):
+        for outer in (False, True):
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if outer else zipfile.ZIP_STORED) as archive:
+                archive.writestr("__MACOSX/._val_data.npz", b"-")
+                archive.writestr("val_data.npz", _npz(inner))
+            found.append(buffer.getvalue())
+    return found
+
+
+def _read_zip(folder: Path) -> Any:
+    archive = Archive(folder / "Imagenet8_val_npz.zip", None)
+    files, _ = resized._batch_files(Split("validation", 50_000, 1), [archive])
+    return [_rows(file) for file in files]
+
+
+def _npy_seeds() -> list[bytes]:
+    found = []
+    for version in ((1, 0), (2, 0), (3, 0)):
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, _batch()["data"], version, allow_pickle=False)
+        found.append(buffer.getvalue())
+    return found
+
+
+def _read_npy(folder: Path) -> Any:
+    """As the data of an npz whose checksums are right."""
+    labels = io.BytesIO()
+    np.save(labels, _batch()["labels"])
+    with zipfile.ZipFile(folder / "a.npz", "w") as archive:
+        archive.writestr("data.npy", (folder / "data.npy").read_bytes())
+        archive.writestr("labels.npy", labels.getvalue())
+    return _rows(_planar.BatchFile(folder / "a.npz"))
+
+
+def _pickle_seeds() -> list[bytes]:
+    batch = _batch() | {"labels": _batch()["labels"].tolist(), "mean": np.zeros(3)}
+    large = {"data": np.zeros((30, 192), np.uint8), "labels": list(range(1, 31))}
+    return [archives.pickled(each, protocol) for each in (batch, large) for protocol in (3, 4)]
+
+
+def _read_pickle(folder: Path) -> Any:
+    return _rows(_planar.BatchFile(folder / "val_data"))
+
+
+# Tars
+
+
+def _members(path: Path) -> Any:
+    found = _tar.scan(path)
+    files = list(_tar.read_members(path, found.offsets, found.sizes))
+    return dict(zip(found.names, files, strict=True)), dict(found.skipped)
+
+
+def _tar_seeds() -> list[bytes]:
+    found = []
+    for form in (0, 1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "a.tar")
+            headers = {"pax_headers": {"comment": "none", "mtime": "1.5"}}
+            long = f"val/{'long' * 9}/{'2' * 70}"
+            members = [("val/1.png", b"one", headers), ("val/._1.png", b"-", {}), (long, b"two" * 300, {})]
+            archives.odd_tar(path, *members, format=form)
+            found.append(path.read_bytes())
+    return found
+
+
+def _gzip_seeds() -> list[bytes]:
+    inner = sample.tar([("a/", b""), ("a/1.jpeg", b"1" * 700), ("a/2.jpeg", os.urandom(0) + bytes(range(256)))])
+    return [gzip.compress(inner, level, mtime=0) for level in (0, 1, 9)]
+
+
+def _tars_seeds() -> list[bytes]:
+    tars = [
+        (f"{wnid}.tar", sample.tar([(f"{wnid}_{n}.JPEG", bytes([n]) * 40) for n in range(2)]))
+        for wnid in classes.wnids("ilsvrc")[:3]
+    ]
+    return [sample.tar(tars), sample.tar([(f"./{name}", data) for name, data in tars])]
+
+
+def _read_tars(folder: Path) -> Any:
+    path = folder / TRAIN_TAR
+    index = _index._scan(path)
+    known = classes.label_of_wnid("ilsvrc")
+    return [(wnid, members.names, members.offsets) for wnid, members in _ilsvrc.class_tars(path, index, known)]
+
+
+# Texts
+
+
+def _list_seeds() -> list[bytes]:
+    names = [f"{wnid}_{n}.JPEG" for wnid in classes.wnids("ilsvrc")[:3] for n in (1, 23)]
+    return ["".join(f"{name}{end}" for name in names).encode() for end in ("\n", "\r\n")]
+
+
+def _truth_seeds() -> list[bytes]:
+    return [b"".join(b"%d\n" % (n % 1000 + 1) for n in range(50_000))]
+
+
+def _devkit_seeds() -> list[bytes]:
+    (text,) = _truth_seeds()
+    name = f"ILSVRC2012_devkit_t12/data/{TRUTH}"
+    return [gzip.compress(sample.tar([(name, text)]), 9, mtime=0)]
+
+
+def _sidecar_seeds() -> list[bytes]:
+    facts = {"bytes": 3, "sha256": "ab" * 32}
+    rows = {"imagenet_resized/8x8": {"train": 60, "validation": 20}}
+    made = {"8x8": {"key": "0", "files": ["Imagenet8_val_npz.zip"], "unreadable": {"a.JPEG": "cut"}}}
+    one = {"origin": "regenerated", "files": {"Imagenet8_val_npz.zip": facts}, "rows": rows, "regenerated": made}
+    return [json.dumps(one).encode(), json.dumps({"origin": "sample", "files": {}, "rows": rows}, indent=1).encode()]
+
+
+def _read_sidecar(folder: Path) -> Any:
+    (folder / "Imagenet8_val_npz.zip").write_bytes(b"PK\5")
+    place = SourceFolder(folder)
+    found = resized.find(resized.config("8x8"), place)
+    for archive in found.all():
+        _source.check_size(archive, resized.SOURCES.values(), True)
+    return place.origin, dict(found.rows), _sidecar.checked(json.loads((folder / SIDECAR).read_bytes()))
+
+
+# What an earlier run kept: anything goes, if it is taken for none
+
+
+def _note_seeds() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.tar")
+        path.write_bytes(_tars_seeds()[0])
+        _index._remember(path, _index._scan(path))
+        return [_index._note(path).read_bytes()]
+
+
+def _read_note(folder: Path) -> Any:
+    """As the index of a tar and as the note of its digest."""
+    path = folder / "a.tar"
+    path.write_bytes(b"")
+    with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(folder)):
+        for note in (_index._note(path), _source._memory(path)):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            (folder / "note").replace(note)
+            found = _index._remembered(path), _source.remembered_sha256(path)
+            note.replace(folder / "note")
+    return found == (None, None)
+
+
+def _receipt_seeds() -> list[bytes]:
+    buffer = io.BytesIO()
+    facts = {"rows": 1, "bytes": 2, "nbytes": 3, "sha256": "ab" * 32, "counts": [1, 64], "oddities": {"CMYK": 1}}
+    zeros = dict.fromkeys(("sums", "squares", "labels", "fingerprints", "first"), np.zeros(3, np.int64))
+    np.savez(buffer, facts=np.array(json.dumps(facts)), **zeros)  # type: ignore[arg-type]
+    return [buffer.getvalue()]
+
+
+def _read_receipt(folder: Path) -> Any:
+    from loaders import _spill
+    from publish import staging
+
+    shard = folder / "train-00000-of-00001.parquet"
+    shard.write_bytes(b"..")
+    return staging.finished(shard), _spill.load(folder / "train-00000-of-00001.receipt.npz")
+
+
+# Pictures
+
+
+def _read_png(folder: Path) -> Any:
+    path = folder / "1.png"
+    return downsampled._decode(path, 0, path.read_bytes(), 32).tobytes()
+
+
+def _png_seeds() -> list[bytes]:
+    return [archives.png(archives.pictures(1, 32, 0)[0])]
+
+
+def _photo_seeds() -> list[bytes]:
+    picture = archives.pictures(1, 48, 0)[0]
+    odd = [sample.odd_photo(wnid, 0, picture) for wnid in classes.wnids("ilsvrc")[:4]]
+    return [*odd, sample.jpeg(picture)]
+
+
+def _read_photo(folder: Path) -> Any:
+    """As a build decodes it, and as it is made smaller."""
+    from loaders._resize import resized
+
+    data = (folder / "a.JPEG").read_bytes()
+    rows = pa.record_batch(
+        [images([data]), integers(np.array([1])), strings(["a.JPEG"])], names=["image", "label", "file_name"]
+    )
+    measure.decode_all(rows)
+    try:
+        return resized(data, (8, 32), "box")
+    except ValueError as error:
+        raise Problem(str(error)) from error
+
+
+# What is read back from the Hub
+
+
+def _manifest_seeds() -> list[bytes]:
+    return [MANIFEST.dump().encode(), json.dumps(json.loads(MANIFEST.dump())).encode()]
+
+
+def _read_manifest(folder: Path) -> Any:
+    """As it is read back and a card made from it."""
+    made = manifest.read(folder)
+    assert made
+    assert manifest.load(made.dump(), "its own dump") == made
+    return len(card.render(made, "lab/x", "hf://datasets/lab/x")) > 0
+
+
+@cache
+def _card() -> str:
+    return card.render(MANIFEST, "lab/x", "hf://datasets/lab/x")
+
+
+@cache
+def _newer() -> tuple[Manifest, str]:
+    """Return what is to be published next: other counts than the card tells."""
+    entry = MANIFEST.configs["8x8"]["train"]
+    newer = replace(MANIFEST, configs={"8x8": {"train": replace(entry, duplicates=9)}})
+    return newer, card.render(newer, "lab/x", "hf://datasets/lab/x")
+
+
+def _card_seeds() -> list[bytes]:
+    head, body = _card().split("---\n", 2)[1:]
+    short = MARKED.format(head=head)
+    return [_card().encode()[: 1 << 14], short.encode(), f"---\n{head}---\n{body[:400]}".encode(), YAML_OF_PEOPLE]
+
+
+MARKED = "---\n{head}---\n# Theirs\n<!-- begin measured: sizes -->\nA table.\n<!-- end measured: sizes -->\nProse.\n"
+YAML_OF_PEOPLE = (
+    b"---\nlicense: other\ntags: &a [x, 'y', 1.5, 2012-05-03, ~]\nmore: *a\n? [1, 2]\n: !odd {b: c}\n---\nProse.\n"
+)
+
+
+def _read_card(folder: Path) -> Any:
+    """As publishing merges it, and as `publish.check` holds it against the manifest and the viewer's rules."""
+    from publish import viewable
+
+    text = (folder / "README.md").read_bytes()
+    made, ours = _newer()
+    outcome = []
+    for overwrite in (True, False):
+        try:
+            new = merge.merge(ours, text, merge.digests(_card(), "ours"), "lab/x/README.md", overwrite)
+            merge.segments(new, "what was merged")
+            outcome.append(new)
+        except Problem as problem:
+            outcome.append(str(problem))
+    contents = verify.FolderContents(folder)
+    verify._card(contents, made)
+    viewable.report(contents, made)
+    return bool(outcome)
+
+
+def _parquet_seeds() -> list[bytes]:
+    from loaders import _png
+    from loaders._arrow import images_of_one_length
+
+    pixels = _batch()["data"].reshape(-1, 3, 8, 8)
+    columns = [images_of_one_length(_png.encode(pixels)), integers(np.arange(4))]
+    buffer = io.BytesIO()
+    schema = resized.DATASET.schema.with_metadata(None)
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), buffer, write_page_index=True, compression="zstd")
+    return [buffer.getvalue()]
+
+
+def _read_parquet(folder: Path) -> Any:
+    """As `publish.check --data` does, and the preview."""
+    from publish.pages import NotParquet, Pages
+
+    path = folder / MANIFEST.configs["8x8"]["train"].shards[0].path
+    contents = verify.FolderContents(folder)
+    (folder / "README.md").write_text(_card())
+    faults = verify.footers(contents, MANIFEST) or list(verify.data(contents, MANIFEST))
+    data = path.read_bytes()
+    try:
+        pages = Pages(lambda spans: [data[begin:end] for begin, end in spans], len(data))
+        found = [pages.take(column, np.arange(2)).to_pylist() for column in pages.columns]
+    except NotParquet as problem:
+        found = [str(problem)]
+    return bool(faults or found)
+
+
+READERS = {
+    reader.name: reader
+    for reader in (
+        Reader("zip", "Imagenet8_val_npz.zip", _zip_seeds, _read_zip, checked=True),
+        Reader(
+            "npz", "a.npz", lambda: [_npz(True), _npz(False)], lambda f: _rows(_planar.BatchFile(f / "a.npz")), True
+        ),
+        Reader("npy", "data.npy", _npy_seeds, _read_npy),
+        Reader("pickle", "val_data", _pickle_seeds, _read_pickle),
+        Reader("tar", "a.tar", _tar_seeds, lambda folder: _members(folder / "a.tar")),
+        Reader("tars", TRAIN_TAR, _tars_seeds, _read_tars, longest=1 << 16),
+        Reader("gzip", "a.tar.gz", _gzip_seeds, lambda folder: _members(folder / "a.tar.gz"), checked=True),
+        Reader("list", "1percent.txt", _list_seeds, lambda folder: sorted(subset._listed(folder / "1percent.txt"))),
+        Reader("devkit", DEVKIT, _devkit_seeds, lambda f: _ilsvrc.truth_labels(f / DEVKIT), True),
+        Reader(
+            "truth", _ilsvrc.TRUTH, _truth_seeds, lambda f: _ilsvrc.truth_labels(f / _ilsvrc.TRUTH), longest=1 << 18
+        ),
+        Reader("sidecar", SIDECAR, _sidecar_seeds, _read_sidecar),
+        Reader("note", "note", _note_seeds, _read_note),
+        Reader("receipt", "train-00000-of-00001.receipt.npz", _receipt_seeds, _read_receipt),
+        Reader("png", "1.png", _png_seeds, _read_png, checked=True),
+        Reader("photo", "a.JPEG", _photo_seeds, _read_photo, memory=700e6),
+        Reader("manifest", manifest.NAME, _manifest_seeds, _read_manifest),
+        Reader("card", "README.md", _card_seeds, _read_card),
+        Reader("parquet", MANIFEST.configs["8x8"]["train"].shards[0].path, _parquet_seeds, _read_parquet),
+    )
+}
