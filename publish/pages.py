@@ -114,10 +114,10 @@ class Pages:
     @cached_property
     def columns(self) -> dict[str, Column]:
         """Every column by its path, such as `image.bytes`."""
-        chunks = self._group[_COLUMNS].value.values
-        if any(_INDEX_AT not in chunk for chunk in chunks):
-            raise NotParquet("it has no offset index, so its rows cannot be read by page")
         with _refusing("offset index"):
+            chunks = self._group[_COLUMNS].value.values
+            if any(_INDEX_AT not in chunk for chunk in chunks):
+                raise NotParquet("it has no offset index, so its rows cannot be read by page")
             spans = [(chunk[_INDEX_AT].value, chunk[_INDEX_AT].value + chunk[_INDEX_BYTES].value) for chunk in chunks]
             found = zip(chunks, self._bytes(spans), strict=True)
             return {_path(chunk): _column(number, chunk, index) for number, (chunk, index) in enumerate(found)}
