@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -144,6 +144,19 @@ class _Run:
             for build in plan.splits
         ]
         self._built: list[Built] = []
+        self._tell_gone({name: found[0] for name, found in manifests.items() if found})
+
+    def _tell_gone(self, old: Mapping[str, Manifest]) -> None:
+        """Say which splits a repository has and will not have: an archive that was there is not there now."""
+        new = {(s.build.dataset, config, s.build.plan.split.name) for s in self._splits for config in s.build.configs}
+        asked = {(dataset, config) for dataset, config, _ in new}
+        for dataset, manifest in old.items():
+            for config, splits in manifest.configs.items():
+                for split in splits if (dataset, config) in asked else ():
+                    if (dataset, config, split) not in new:
+                        self._progress.say(
+                            f"{dataset}/{config}: has a {split} split; no archive for it now, so it goes"
+                        )
 
     def results(self) -> list[Built]:
         for name, stage in self._stages.items():

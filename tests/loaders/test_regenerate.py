@@ -19,7 +19,6 @@ from tests.regenerating import (
     PER_CLASS,
     SIZES,
     Originals,
-    drawn,
     final_files,
     lay_folders,
     lay_tars,
@@ -36,16 +35,6 @@ NPZ = [
     *(f"Imagenet8_{part}_npz.zip" for part in ("train", "val")),
     "imagenet-variants.json",
 ]
-
-
-@pytest.fixture(scope="module")
-def originals() -> Originals:
-    return drawn()
-
-
-@pytest.fixture(scope="module")
-def source(originals: Originals, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_tars(tmp_path_factory.mktemp("originals"), originals)
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,9 @@ import pytest
 from loaders import regenerate
 from tests.building import environment, run, tree
 from tests.refusals import says
-from tests.regenerating import Originals, children, drawn, final_files, is_running, lay_folders, lay_tars, sidecar
+from tests.regenerating import Originals, children, final_files, is_running, lay_folders, sidecar
 
 SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def originals() -> Originals:
-    return drawn()
-
-
-@pytest.fixture(scope="module")
-def source(originals: Originals, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_tars(tmp_path_factory.mktemp("originals"), originals)
 
 
 def attempt(source: Path, out: Path, *options: object, workers: int = 1) -> int:

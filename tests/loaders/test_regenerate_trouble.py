@@ -14,7 +14,6 @@ from tests.building import tree
 from tests.refusals import cut, says
 from tests.regenerating import (
     Originals,
-    drawn,
     final_files,
     lay_folders,
     lay_tars,
@@ -22,16 +21,6 @@ from tests.regenerating import (
     sidecar,
     train_zips,
 )
-
-
-@pytest.fixture(scope="module")
-def originals() -> Originals:
-    return drawn()
-
-
-@pytest.fixture(scope="module")
-def source(originals: Originals, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_tars(tmp_path_factory.mktemp("originals"), originals)
 
 
 def attempt(source: Path, out: Path, *options: object) -> int:

@@ -234,7 +234,8 @@ def test_test_comes_and_goes_with_its_archive(tmp_path: Path) -> None:
     assert building.rows_of(out, "10pct", "test", DATASET) == 30
     assert "split: test" in (out / DATASET / "README.md").read_text(encoding="utf-8")
     (laid.folder / archives.TEST_TAR).unlink()
-    build(laid, out, *WANTED)
+    said = build(laid, out, *WANTED)
+    assert said.count("no archive for its test split now, so it goes") == 2  # of each config
     assert tree(out) == without
 
 
