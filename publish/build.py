@@ -154,9 +154,7 @@ class _Run:
             for config, splits in manifest.configs.items():
                 for split in splits if (dataset, config) in asked else ():
                     if (dataset, config, split) not in new:
-                        self._progress.say(
-                            f"{dataset}/{config}: has a {split} split; no archive for it now, so it goes"
-                        )
+                        self._progress.say(f"{dataset}/{config}: no archive for its {split} split now, so it goes")
 
     def results(self) -> list[Built]:
         for name, stage in self._stages.items():
