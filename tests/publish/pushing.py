@@ -182,6 +182,14 @@ def flip(path: Path, place: int = 100) -> None:
     path.write_bytes(data)
 
 
+@contextmanager
+def flipped(path: Path) -> Iterator[None]:
+    """The same for a while: the Hub's storage has one file for all who sent those bytes."""
+    flip(path)
+    yield
+    flip(path)
+
+
 def saved(hub: Hub, name: str) -> Repo | None:
     """Return a copy of a repository as it stands, to be put back by `put_back`."""
     repo = hub.find_repo(name)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.hub import Fault
-from tests.publish.pushing import CONFIG, Desk, flip
+from tests.publish.pushing import CONFIG, Desk, flip, flipped
 
 TRAIN, VALIDATION = "8x8/train-00000-of-00002.parquet", "8x8/validation-00000-of-00001.parquet"
 
@@ -122,8 +122,8 @@ def test_a_bit_that_the_storage_lost(desk: Desk) -> None:
     desk.push()
     file = desk.repo().files()[VALIDATION]
     assert file.sha256
-    flip(desk.hub.store.path(file.sha256))
-    said = desk.run("publish.check", desk.name(), code=1)
+    with flipped(desk.hub.store.path(file.sha256)):
+        said = desk.run("publish.check", desk.name(), code=1)
     assert f"wrong: {VALIDATION}: expected SHA-256 {file.sha256}, found" in said.text
 
 

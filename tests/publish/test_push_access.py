@@ -1,5 +1,6 @@
 """Who may publish where, and who may read it: asked and answered before anything is built or sent."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests import archives
 from tests.building import COMMAND, run
 from tests.hub import Fault
-from tests.publish.pushing import Desk, flip, is_whole
+from tests.publish.pushing import Desk, flipped, is_whole
 
 
 def refused(desk: Desk, *more: object, **turns: Any) -> str:
@@ -121,14 +122,15 @@ def test_it_is_not_opened_when_the_checks_fail(desk: Desk) -> None:
     """The Hub gives other bytes of a shard than it was sent."""
     desk.push()
     newer = desk.lay("newer", 40, variation=1)
+    with ExitStack() as stack:
 
-    def spoil(_: object) -> None:
-        file = desk.repo().files()["8x8/validation-00000-of-00001.parquet"]
-        assert file.sha256
-        flip(desk.hub.store.path(file.sha256))
+        def spoil(_: object) -> None:
+            file = desk.repo().files()["8x8/validation-00000-of-00001.parquet"]
+            assert file.sha256
+            stack.enter_context(flipped(desk.hub.store.path(file.sha256)))
 
-    desk.hub.inject(Fault(method="POST", path="/commit/", hook=spoil, landed=True))
-    said = desk.push("--public", source=newer, code=1)
+        desk.hub.inject(Fault(method="POST", path="/commit/", hook=spoil, landed=True))
+        said = desk.push("--public", source=newer, code=1)
     assert "8x8/validation-00000-of-00001.parquet: expected SHA-256" in said.text
     assert desk.repo().private
 
