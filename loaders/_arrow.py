@@ -7,6 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+# All that pyarrow raises over a Parquet file that is none; those of its own kinds derive from these.
+PARQUET_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, KeyError, NotImplementedError)
+PARQUET_ERRORS += (OverflowError, IndexError, MemoryError, pa.ArrowException)
+
 
 def integers(values: npt.NDArray[np.int64]) -> pa.Array:
     """Return an int64 column, without copying."""

@@ -15,8 +15,8 @@ import numpy as np
 T = TypeVar("T")
 Arrays = dict[str, Any]
 _DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, AttributeError)
-_DAMAGE += (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, NotImplementedError)
-_DAMAGE += (OverflowError, RecursionError, MemoryError)  # of what a damaged header claims
+_DAMAGE += (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError)
+_DAMAGE += (OverflowError, RuntimeError, MemoryError)  # of what a damaged header claims, such as encryption
 
 
 def load_json(path: Path, make: Callable[[Any], T]) -> T | None:

@@ -147,7 +147,7 @@ def _read(file: BinaryIO, count: int) -> bytearray:
 
 
 def _arrays(file: BatchFile) -> dict[str, Stored]:
-    with _open(file) as stream:
+    with reading(file.path, file.member or "the batch"), _open(file) as stream:
         start = stream.read(4)
     if start == b"PK\x03\x04":
         with reading(file.path, file.member or "the npz"), _open(file) as stream:
@@ -202,7 +202,10 @@ def _npz_stream(file: BatchFile, info: zipfile.ZipInfo) -> BinaryIO:
 def _npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(stream, max_header_size=_HEADER_LIMIT)
+    try:
+        return read(stream, max_header_size=_HEADER_LIMIT)
+    except (SyntaxError, RecursionError, MemoryError) as error:  # of Python's parser, over deep or odd expressions
+        raise ValueError(f"no npy header: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from loaders import _planar, _sheet, classes
 from loaders._archives import zip_names
+from loaders._arrow import PARQUET_ERRORS
 from loaders._errors import Problem, SourceProblem
 from loaders._pictures import as_rgb, decoding, opened
 from loaders._planar import BatchFile
@@ -57,9 +58,10 @@ def show(path: Path, out: Path | None = None, split: str | None = None, images: 
     """Write the picture of a file or folder, and return a line about it. Raises SourceProblem, OSError."""
     shards = _shards(path, split)
     name = f"{path.resolve().name}-{_split(shards[0])}" if shards and path.is_dir() else path.stem
-    counts, rows = _parquet_counts(shards) if shards else _batch_counts(_batches(path))
-    every = _parquet_pictures(shards) if shards else _batch_pictures(_batches(path))
-    pictures = [picture for picture, _ in zip(every, range(images), strict=False)]
+    with _reading_parquet(path) if shards else nullcontext():
+        counts, rows = _parquet_counts(shards) if shards else _batch_counts(_batches(path))
+        every = _parquet_pictures(shards) if shards else _batch_pictures(_batches(path))
+        pictures = [picture for picture, _ in zip(every, range(images), strict=False)]
     title = f"{name}: {len(pictures):,} of {rows:,} images"
     place = out or Path(f"{name}.png")
     temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
@@ -98,7 +100,7 @@ def _parquet_counts(shards: Sequence[Path]) -> tuple[npt.NDArray[np.int64] | Non
     rows, counts = 0, np.zeros(classes.COUNT, np.int64)
     labelled = False
     for shard in shards:
-        with _parquet(shard) as file:
+        with pq.ParquetFile(shard) as file:
             rows += file.metadata.num_rows
             if labelled := "label" in file.schema_arrow.names:
                 for batch in file.iter_batches(columns=["label"]):
@@ -108,18 +110,19 @@ def _parquet_counts(shards: Sequence[Path]) -> tuple[npt.NDArray[np.int64] | Non
 
 def _parquet_pictures(shards: Sequence[Path]) -> Iterator[Image.Image]:
     for shard in shards:
-        with _parquet(shard) as file:
+        with pq.ParquetFile(shard) as file:
             if "image" not in file.schema_arrow.names:
                 raise SourceProblem(f"{shard}: expected a column of images, found {file.schema_arrow.names}.")
             for batch in file.iter_batches(_PIECE, columns=["image"]):
                 yield from (_decoded(shard, image["bytes"]) for image in batch.column(0).to_pylist())
 
 
-def _parquet(shard: Path) -> pq.ParquetFile:
+@contextmanager
+def _reading_parquet(path: Path) -> Iterator[None]:
     try:
-        return pq.ParquetFile(shard)
-    except pa.ArrowInvalid as error:
-        raise SourceProblem(f"{shard}: cannot be read as Parquet ({error}). Build or download it again.") from error
+        yield
+    except PARQUET_ERRORS as error:
+        raise SourceProblem(f"{path}: cannot be read as Parquet ({error}). Build or download it again.") from error
 
 
 def _decoded(shard: Path, file: bytes) -> Image.Image:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loaders._arrow import PARQUET_ERRORS
 from publish import thrift
 from publish.thrift import Struct, Value, Values
 
@@ -142,7 +143,7 @@ class Pages:
         file = b"".join([body, footer, struct.pack("<I", len(footer)), _MAGIC])
         try:
             table = pq.ParquetFile(pa.BufferReader(file)).read(columns=[path], use_threads=False)
-        except (OSError, pa.ArrowException) as error:  # of pyarrow over bytes in memory: not of reading them
+        except PARQUET_ERRORS as error:  # of pyarrow over bytes in memory: not of reading them
             raise NotParquet(f"its column {path} cannot be read ({error})") from error
         return _leaf(table.column(0).combine_chunks())
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 import loaders
 from loaders import Problem, classes
+from loaders._arrow import PARQUET_ERRORS
 from loaders._source import sha256_of
 from publish import card, hub, manifest, measure
 from publish.hub import Repository
@@ -178,7 +179,7 @@ def _read(contents: Contents, shard: ShardEntry, look: Callable[[pq.ParquetFile]
     try:
         with contents.open(shard.path) as file, pq.ParquetFile(file) as parquet:
             return look(parquet)
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, pa.ArrowException) as error:
+    except PARQUET_ERRORS as error:
         if hub.is_passing(error):
             raise
         return [f"{shard.path}: cannot be read as Parquet ({error})"]

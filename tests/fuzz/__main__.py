@@ -52,7 +52,7 @@ def _run(name: str, options: argparse.Namespace) -> bool:
     verdict = "none" if done.returncode == 0 else f"see {options.keep}/"
     print(f"{name:10} {line[0]:>9} {line[1]:>8} {line[2]:>10} {line[3]:>10}  {verdict}", flush=True)
     if done.returncode:
-        print(done.stderr[-4000:] or done.stdout[-4000:], flush=True)
+        print(done.stdout[-3000:], done.stderr[-1000:], flush=True)
     return done.returncode == 0
 
 
