@@ -4,6 +4,7 @@ A task travels as the job it is: paths, numbers, names. No login and no credenti
 """
 
 import hashlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ except ImportError as error:
         f"--scheduler needs Dask ({error}). Install it here and on every worker: pip install 'imagenet-variants[dask]'."
     ) from error
 
+# What it has to say of a lost scheduler is said here, in a line.
+for _name in ("distributed", "distributed.client", "distributed.core"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 T = TypeVar("T")
 CONNECT = 10.0  # seconds within which a scheduler answers
 WORKERS = 60.0  # seconds within which a cluster has a worker, at the start and when all are gone

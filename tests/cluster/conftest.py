@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from publish import sample as writers
-from tests import archives
 from tests.building import environment
 from tests.cluster.rig import Cluster, Process, start
 from tests.hub import Hub, running
@@ -74,12 +73,12 @@ def _answers(port: int) -> bool:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Archives of ten shards that take a while to build."""
+    """An archive of four shards that take seconds each: their photographs are decoded, each once."""
     folder = tmp_path_factory.mktemp("large")
-    archives.resized(folder, [64])
-    pixels = np.random.default_rng(0).integers(0, 256, (1500, 12288), np.uint8)
-    labels = np.arange(1500) % 1000 + 1
-    writers.write_train_zips(folder, 64, [{"data": np.roll(pixels, n, 1), "labels": labels} for n in range(10)])
+    photo = writers.jpeg(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8))
+    config = "matched-frequency"
+    rows = [(n % 1000, writers.v2_name(config, n, n % 1000), photo) for n in range(2400)]
+    writers.write_v2(folder, config, [(str(label), name, photo) for label, name, photo in rows])
     return folder
 
 

@@ -105,10 +105,6 @@ class Cluster:
             process.kill()
         self.workers.clear()
 
-    def worker(self, pid: int) -> Process:
-        """Return the worker that is a process."""
-        return next(worker for worker in self.workers if worker.process.pid == pid)
-
     def said(self) -> str:
         """Return all that its processes have said."""
         return "".join(log.read_text() for log in self.folder.glob("*.log"))
