@@ -196,6 +196,8 @@ def open_zip_member(path: Path, name: str) -> BinaryIO:
         info = archive.getinfo(name)
         if info.flag_bits & 1:
             raise SourceProblem(f"{path}: member {name} is encrypted, upstream's are not. Download it again.")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise SourceProblem(f"{path}: expected the member {name} stored or deflated. Download it again.")
         if info.file_size > _MEMBER_LIMIT:
             raise SourceProblem(f"{path}: member {name} claims {info.file_size:,} bytes, expected at most 4 GB.")
         if info.compress_type != zipfile.ZIP_STORED:
