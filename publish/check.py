@@ -23,8 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {options.repository}: {error.strerror or error}", file=sys.stderr)
+        print(f"error: {_spell(error, options.repository)}", file=sys.stderr)
     return 1
+
+
+def _spell(error: OSError, repository: str) -> str:
+    from publish.hub import as_problem, status_of
+
+    return str(as_problem(error, repository)) if status_of(error) else f"{repository}: {error.strerror or error}"
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the clien
 SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
 _AT_ONCE = 8  # spans of a file asked for at the same time
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
+_TOKEN = re.compile(r"\bhf_\w{8,}")
 _STORAGE = re.compile(r"HTTP status \w+ error \((\d{3})\b")
 _TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
 
@@ -144,14 +145,19 @@ def as_problem(error: BaseException, what: str) -> Problem:
     }
     if stored := _storage_status(error):
         return Problem(
-            f"{what}: the Hub's storage answered {stored} ({error}). If a proxy keeps it out, HF_HUB_DISABLE_XET=1 "
-            "sends everything by way of LFS."
+            f"{what}: the Hub's storage answered {stored} ({discreet(error)}). If a proxy keeps it out, "
+            "HF_HUB_DISABLE_XET=1 sends everything by way of LFS."
         )
     if status in remedies:
         return Problem(f"{what}: {remedies[status]}")
     if is_passing(error):
         return Problem(f"{what}: {_reason(error)}, and went on so. What was sent is kept: run the same command later.")
-    return Problem(f"{what}: {type(error).__name__}: {error}")
+    return Problem(f"{what}: {type(error).__name__}: {discreet(error)}")
+
+
+def discreet(error: object) -> str:
+    """Return the text of an error in one line, without any token: what a server says may repeat what it was sent."""
+    return _TOKEN.sub("hf_...", " ".join(str(error).split()))
 
 
 class Repository:

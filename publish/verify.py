@@ -182,7 +182,7 @@ def _read(contents: Contents, shard: ShardEntry, look: Callable[[pq.ParquetFile]
     except PARQUET_ERRORS as error:
         if hub.is_passing(error):
             raise
-        return [f"{shard.path}: cannot be read as Parquet ({error})"]
+        return [f"{shard.path}: cannot be read as Parquet ({hub.discreet(error)})"]
 
 
 def _card(contents: Contents, expected: Manifest) -> list[str]:
@@ -208,7 +208,7 @@ def resolves(name: str, expected: Manifest, commit: str | None = None) -> list[s
         except Exception as error:  # of any kind: a card that a person broke, a file that is not there
             if hub.is_passing(error):
                 raise
-            faults.append(f"{config}: load_dataset fails ({type(error).__name__}: {error})")
+            faults.append(f"{config}: load_dataset fails ({type(error).__name__}: {hub.discreet(error)})")
             continue
         counts = {str(split): len(paths) for split, paths in found.items()}
         if counts != {split: len(entry.shards) for split, entry in splits.items()}:

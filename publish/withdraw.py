@@ -55,7 +55,7 @@ def withdraw(place: Repository) -> str:
     gone = len(_ours(place, head))
     do("removing its files", partial(_remove, place))
     do("removing its history", partial(place.api.super_squash_history, place.name, repo_type="dataset"))
-    large = list(do("listing its data", partial(place.api.list_lfs_files, place.name, repo_type="dataset")) or [])
+    large = do("listing its data", partial(_large, place))
     kept = {file.sha256 for file in (place.head() or head).files.values()}
     lost = [file for file in large if file.file_oid not in kept]
     if lost:
@@ -78,6 +78,10 @@ def _remove(place: Repository) -> None:
         place.api.create_commit(
             place.name, operations, commit_message="Withdraw the data", repo_type="dataset", parent_commit=head.commit
         )
+
+
+def _large(place: Repository) -> list[Any]:
+    return list(place.api.list_lfs_files(place.name, repo_type="dataset"))
 
 
 def _do(place: Repository, what: str, call: "partial[T]") -> T:

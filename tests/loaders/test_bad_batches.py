@@ -261,6 +261,22 @@ def encrypted(data: bytes) -> bytes:
     return data
 
 
+@pytest.mark.keeps("S10")
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("where", ["outer", "inner"])
+def test_another_compression(method: int, where: str, tmp_path: Path) -> None:
+    """Of which a small file may ask for any memory."""
+    archives.resized(tmp_path, [8])
+    member, outer = io.BytesIO(), tmp_path / VALIDATION
+    with zipfile.ZipFile(member, "w", method) as archive:
+        archive.writestr("data.npy" if where == "inner" else "val_data.npz", bytes(1000))
+    if where == "outer":
+        outer.write_bytes(member.getvalue())
+    else:
+        writers.write_zip(outer, [("val_data.npz", member.getvalue())])
+    says(refused("imagenet_resized", "8x8", tmp_path), outer, "stored or deflated")
+
+
 @pytest.mark.keeps("S1", "S2")
 @pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize("deflated", [False, True])

@@ -1,0 +1,76 @@
+"""No command lets the token out, whatever the server says: not in what it prints, not in a file.
+
+`Desk.run` looks through all that a command says, and the `desk` fixture through every file of the machine afterwards.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from publish import hub
+from tests import archives
+from tests.building import run
+from tests.hub import Fault
+from tests.publish.pushing import Desk
+from tests.regenerating import drawn, lay_tars
+
+TALKATIVE = (400, 401, 403, 418, 500)
+
+
+@pytest.mark.keeps("P2")
+@pytest.mark.parametrize("status", TALKATIVE)
+@pytest.mark.parametrize(
+    ("module", "typed", "paths"),
+    [
+        ("publish", "", ("whoami", "api/datasets", "preupload", "lfs/objects", "/commit/", "/tree/", "/resolve/")),
+        ("publish.check", "", ("api/datasets", "/tree/", "/resolve/", "/is-valid")),
+        ("publish.restore", "", ("api/datasets", "/tree/", "/commit/")),
+        ("publish.withdraw", "{}\n", ("/settings", "/commit/", "/super-squash/", "/lfs-files")),
+    ],
+)
+def test_a_server_that_repeats_the_token(
+    module: str, typed: str, paths: tuple[str, ...], status: int, desk: Desk
+) -> None:
+    desk.push("--tag", "v1")
+    desk.push(source=desk.lay("newer", 40, variation=1))
+    words: list[str] = {"publish.check": ["--viewer", "0"], "publish.restore": ["v1"]}.get(module, [])
+    for path in paths:
+        desk.hub.clear_faults()
+        desk.hub.inject(Fault(path=path, times=0, status=status, message=f"the token {desk.token} is no good"))
+        if module == "publish":
+            desk.push(code=None, hurry=1000.0)
+        else:
+            desk.run(module, desk.name(), *words, code=None, hurry=1000.0, typed=typed.format(desk.name()))
+        desk.hub.clear_faults()
+
+
+@pytest.mark.keeps("P2")
+def test_commands_that_have_no_use_for_it(desk: Desk, tmp_path: Path) -> None:
+    lay_tars(tmp_path / "originals", drawn())
+    laid = archives.resized(desk.lay("laid", 20), [8])
+    made = ["--source", tmp_path / "originals", "--out", desk.out, "--sizes", 8, "--workers", 1]
+    commands: dict[str, list[object]] = {
+        "loaders.regenerate": made,
+        "loaders.show": [laid.folder / "Imagenet8_val_npz.zip", "--out", desk.folder / "sheet.png"],
+        "publish": ["--config", "imagenet_resized/8x8", "--source", laid.folder, "--allow-partial", "--out", desk.out],
+        "publish.check": [desk.out / "imagenet_resized"],
+    }
+    for module, words in commands.items():
+        desk.run(module, *words)
+        desk.run(module, desk.folder / "nowhere", "--no-such-option", code=2)
+
+
+@pytest.mark.keeps("P2")
+@pytest.mark.parametrize("module", ["publish.check", "publish.preview", "publish.restore", "publish.withdraw"])
+def test_a_whole_process_that_fails(module: str, desk: Desk) -> None:
+    """From its start to its exit, with the client's own debugging on, which prints the requests it makes."""
+    env = desk.environment(HF_DEBUG="1", HF_HUB_VERBOSITY="debug")
+    words = ["v1"] if module == "publish.restore" else []
+    done = run("python", "-m", module, f"{desk.organisation}/nothing", *words, env=env)
+    assert done.returncode != 0
+    assert desk.token not in done.stdout + done.stderr
+
+
+def test_what_looks_like_a_token_is_left_out() -> None:
+    assert hub.discreet(ValueError("no hf_abcDEF012345 here")) == "no hf_... here"
+    assert hub.discreet("lab/hf_x") == "lab/hf_x"
