@@ -7,7 +7,6 @@ would fetch 32 times as much.
 
 import hashlib
 import json
-import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from loaders import _tar
-from loaders._notes import Arrays, load_arrays
+from loaders._notes import Arrays, load_arrays, save
 from loaders._places import identity, is_local, key
 from loaders._source import cache_folder
 from loaders._tar import Members
@@ -65,22 +64,17 @@ def _note(path: Path) -> Path:
 
 
 def _remember(path: Path, found: Index) -> None:
-    note = _note(path)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    temporary = note.with_suffix(f".{os.getpid()}.tmp")
     groups = list(found.tars.values())
     facts = {"identity": identity(path), "tars": list(found.tars), "counts": [len(group.names) for group in groups]}
     facts["skipped"] = dict(found.skipped)
     names = "\n".join(name for group in groups for name in group.names).encode()
-    with temporary.open("wb") as file:
-        np.savez(
-            file,
-            facts=np.array(json.dumps(facts)),
-            names=np.frombuffer(names, np.uint8),
-            offsets=np.array([offset for group in groups for offset in group.offsets], np.int64),
-            sizes=np.array([size for group in groups for size in group.sizes], np.int64),
-        )
-    temporary.replace(note)
+    arrays = {
+        "facts": np.array(json.dumps(facts)),
+        "names": np.frombuffer(names, np.uint8),
+        "offsets": np.array([offset for group in groups for offset in group.offsets], np.int64),
+        "sizes": np.array([size for group in groups for size in group.sizes], np.int64),
+    }
+    save(_note(path), lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def _remembered(path: Path) -> Index | None:

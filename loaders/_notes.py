@@ -2,13 +2,15 @@
 
 import io
 import json
+import os
 import struct
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -17,6 +19,19 @@ Arrays = dict[str, Any]
 _DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, AttributeError)
 _DAMAGE += (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError)
 _DAMAGE += (OverflowError, RuntimeError, MemoryError)  # of what a damaged header claims, such as encryption
+
+
+def save(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Keep a note, if it can be kept: a full disk or a folder that may not be written to is no reason to stop."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            write(file)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def load_json(path: Path, make: Callable[[Any], T]) -> T | None:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from loaders import _folder
+from loaders import _folder, _notes
 from loaders._errors import MissingSources, SourceProblem
 from loaders._folder import Files
-from loaders._notes import load_json
 from loaders._places import identity, key, open_file
 from loaders._sidecar import checked
 
@@ -232,16 +231,13 @@ def remembered_sha256(path: Path, facts: list[int | str] | None = None) -> str |
     def sha256(note: Any) -> str | None:
         return str(note["sha256"]) if note["identity"] == (facts or identity(path)) else None
 
-    return load_json(_memory(path), sha256)
+    return _notes.load_json(_memory(path), sha256)
 
 
 def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = None) -> None:
     """Keep the digest of a file, so that later runs need not read it whole again."""
-    memory = _memory(path)
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = memory.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"path": str(path), "identity": facts or identity(path), "sha256": sha256}))
-    temporary.replace(memory)
+    note = json.dumps({"path": str(path), "identity": facts or identity(path), "sha256": sha256})
+    _notes.save(_memory(path), lambda file: file.write(note.encode()))
 
 
 def cache_folder() -> Path:
