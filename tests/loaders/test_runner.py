@@ -1,7 +1,9 @@
 """The pool: every task once, errors and dead workers told, and nobody left behind."""
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,7 @@ from loaders._runner import Task
 from publish.staging import Done
 
 pytestmark = pytest.mark.usefixtures("importable")
-_SECONDS = 20
+_SECONDS, _TOLD = 20, 10
 
 
 # What workers do
@@ -164,8 +166,30 @@ def test_a_worker_that_dies_is_told_with_its_shard(number: signal.Signals, tmp_p
     started = time.monotonic()
     with pytest.raises(Problem, match=r"set/8x8/train-3: the worker process died.*--workers"):
         list(Processes(2).run(runs))
-    assert time.monotonic() - started < _SECONDS
+    assert time.monotonic() - started < _TOLD
     assert [pid for pid, _ in log(tmp_path) if is_alive(pid)] == []
+
+
+def size(content: bytes) -> int:
+    return len(content)
+
+
+@pytest.mark.keeps("B6")
+def test_a_worker_that_dies_while_it_is_handed_more_than_a_pipe_takes() -> None:
+    """Killed as soon as it is there, while its interpreter starts: nobody reads from its pipe."""
+    runs = [[Task(f"set/8x8/train-{n}", partial(size, bytes(20_000_000)))] for n in range(2)]
+
+    def kill() -> None:
+        wait_for(multiprocessing.active_children)
+        os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    started = time.monotonic()
+    with pytest.raises(Problem, match=r"set/8x8/train-\d: the worker process died"):
+        list(Processes(2).run(runs))
+    killer.join()
+    assert time.monotonic() - started < _TOLD
 
 
 @pytest.mark.keeps("B6")
