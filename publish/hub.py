@@ -192,11 +192,18 @@ class Repository:
         try:
             commit = self.api.repo_info(self.name, repo_type="dataset", revision=revision).sha
             tree = self.api.list_repo_tree(self.name, repo_type="dataset", revision=commit, recursive=True)
-            return Head(str(commit), {entry.path: _remote(entry) for entry in tree if isinstance(entry, RepoFile)})
+            return Head(str(commit), {self._inside(e): _remote(e) for e in tree if isinstance(e, RepoFile)})
         except RevisionNotFoundError:
             return None
         except EntryNotFoundError:  # an empty repository has no tree
             return Head(str(commit), {})
+
+    def _inside(self, entry: RepoFile) -> str:
+        """Return the path of a listed file; raises Problem for one that no git has, before it is part of an address."""
+        parts = entry.path.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts):
+            raise Problem(f"{self.name}: lists the file {entry.path!r}, which leads out of the repository.")
+        return str(entry.path)
 
     def proposals(self) -> list[str]:
         """Return the refs of its pull requests, the newest first."""

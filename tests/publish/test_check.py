@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -173,6 +174,17 @@ def test_a_revision_that_is_none(desk: Desk) -> None:
 
 def test_a_folder_that_is_not_ours(tmp_path: Path, desk: Desk) -> None:
     assert "expected a manifest.json, found none" in desk.run("publish.check", tmp_path, code=1).text
+
+
+@pytest.mark.keeps("S12")
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "8x8/../../x", "8x8//x", "./x"])
+def test_a_listing_that_leads_out_of_the_repository(path: str, desk: Desk) -> None:
+    """As no git has it: of a Hub that is none, or whose answers somebody changes."""
+    desk.push()
+    commit = desk.repo().refs.find("main")
+    desk.repo().refs.move("main", replace(commit, files={**commit.files, path: commit.files["README.md"]}))
+    said = desk.run("publish.check", desk.name(), code=1)
+    assert said.text.strip().endswith(f"lists the file {path!r}, which leads out of the repository.")
 
 
 # The viewer
