@@ -3,14 +3,14 @@
 A task travels as the job it is: paths, numbers, names. No login and no credential does; each machine has its own.
 """
 
-import hashlib
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor
-from importlib import metadata
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -49,7 +49,7 @@ class Cluster:
         self._client = _connect(address)
         self._executors: dict[str, Executor] = {}
         self._refused: set[str] = set()
-        self._seen = time.monotonic()
+        self._empty_since: float | None = None
         self._checks: list[Callable[[], object]] = []
         try:
             self._wait_for_workers()
@@ -71,7 +71,10 @@ class Cluster:
         return f"{workers} workers with {len(slots)} threads at {self._address}; dashboard: {link}"
 
     def run(self, runs: Sequence[Sequence[Task[T]]]) -> Iterator[Finished[T]]:
-        yield from Schedule(runs, self).results()
+        plain = [[replace(task, work=partial(plainly, task.work)) for task in tasks] for tasks in runs]
+        given = {task.name: task for tasks in runs for task in tasks}
+        for finished in Schedule(plain, self).results():
+            yield finished._replace(task=given[finished.task.name])
 
     def check(self, sees: Callable[[], object]) -> None:
         self._checks.append(sees)  # also for workers that come later
@@ -80,6 +83,9 @@ class Cluster:
     def slots(self) -> Mapping[Slot, Executor]:
         """Return a slot for each thread of each worker, those that have come since the last time after a check."""
         threads = self._threads()
+        for gone in (set(self._executors) | self._refused) - set(threads):
+            self._executors.pop(gone, None)
+            self._refused.discard(gone)
         self._admit(set(threads) - set(self._executors) - self._refused)
         slots = {
             Slot(worker, n): self._executors[worker]
@@ -87,24 +93,35 @@ class Cluster:
             if worker in self._executors
             for n in range(count)
         }
-        self._seen = time.monotonic() if slots else self._seen
-        if time.monotonic() - self._seen > WORKERS:
+        self._tell_if_empty(bool(slots))
+        return slots
+
+    def _tell_if_empty(self, has_slots: bool) -> None:
+        if has_slots:
+            self._empty_since = None
+            return
+        self._empty_since = self._empty_since or time.monotonic()
+        if time.monotonic() - self._empty_since > WORKERS:
             raise Problem(
                 f"{self._address}: no worker is left, for {WORKERS:.0f} s now. What is finished is kept: start workers "
                 "and run the same command again."
             )
-        return slots
 
     def lost(self, task: Task[Any], error: BaseException) -> BaseException | None:
         if isinstance(error, KilledWorker):
             return died(task)
-        return _gone(self._address) if isinstance(error, CancelledError | FutureCancelledError) else None
+        if isinstance(error, CancelledError | FutureCancelledError) or self._client.status != "running":
+            return _gone(self._address)
+        return None
 
     def _threads(self) -> dict[str, int]:
+        """Return the threads of each worker. The client itself goes on with its last answer when it is cut off."""
         try:
             workers = self._client.scheduler_info()["workers"]
-        except (OSError, TimeoutError, RuntimeError) as error:
+        except Exception as error:
             raise _gone(self._address) from error
+        if self._client.status != "running":
+            raise _gone(self._address)
         return {address: int(facts["nthreads"]) for address, facts in sorted(workers.items())}
 
     def _wait_for_workers(self) -> None:
@@ -118,6 +135,8 @@ class Cluster:
 
     def _admit(self, workers: set[str]) -> None:
         """Take up workers that came later; those that would do harm are told of and not used."""
+        if not workers:
+            return
         for worker, fault in self._faults(sorted(workers), self._checks).items():
             self._refused.add(worker)
             print(f"{worker}: not used: {fault}", file=sys.stderr)
@@ -125,7 +144,7 @@ class Cluster:
             self._executors[worker] = self._executor(worker)
 
     def _executor(self, worker: str) -> Executor:
-        executor: Executor = self._client.get_executor(workers=[worker], allow_other_workers=True, pure=False)
+        executor: Executor = self._client.get_executor(workers=[worker], allow_other_workers=False, pure=False)
         return executor
 
     def _refuse(self, faults: Mapping[str, str]) -> None:
@@ -134,51 +153,101 @@ class Cluster:
 
     def _faults(self, workers: Sequence[str], checks: Sequence[Callable[[], object]]) -> dict[str, str]:
         """Say, by worker, why it may not be used."""
-        faults = self._version_faults(workers)
+        here = installed()()
+        there = self._call(installed(), workers)
+        faults = {worker: fault for worker, found in there.items() if (fault := _version_fault(found, here))}
         for call in (keep_memory, *checks):
             well = [worker for worker in workers if worker not in faults]
-            faults |= {
-                worker: str(error)
-                for worker, error in self._call(call, well).items()
-                if isinstance(error, BaseException)
-            }
+            found = self._call(partial(plainly, call), well)
+            faults |= {worker: str(error) for worker, error in found.items() if isinstance(error, BaseException)}
         return faults
 
-    def _version_faults(self, workers: Sequence[str]) -> dict[str, str]:
-        """Compare what is installed; our own code is only called where it is known to be the same."""
-        faults: dict[str, str] = {}
-        here = {name: metadata.version(name) for name in ("imagenet-variants", *LIBRARIES)}
-        install = _INSTALL.format(" ".join(f"'{name}=={here[name]}'" for name in LIBRARIES))
-        for name, version in here.items():
-            for worker, found in self._call(metadata.version, workers, name).items():
-                if found != version:
-                    has = (
-                        f"{name} is not installed"
-                        if isinstance(found, BaseException)
-                        else f"has {name} {found}, not {version}"
-                    )
-                    faults.setdefault(worker, f"{has}. {install}")
-        same = [worker for worker in workers if worker not in faults]
-        digests = self._call(code_digest, same)
-        return faults | {
-            w: f"has other code of imagenet-variants. {install}" for w in same if digests[w] != code_digest()
-        }
-
-    def _call(self, function: Callable[..., object], workers: Sequence[str], *arguments: object) -> dict[str, object]:
+    def _call(self, function: Callable[..., object], workers: Sequence[str]) -> dict[str, object]:
         if not workers:
             return {}
-        found: dict[str, object] = self._client.run(function, *arguments, workers=list(workers), on_error="return")
+        found: dict[str, object] = self._client.run(function, workers=list(workers), on_error="return")
         return found
 
 
-def _connect(address: str) -> Client:
+def plainly(work: Callable[[], T]) -> T:
+    """Do it where this is called, and let an error travel as its words alone.
+
+    An error of a client holds the request it is about, and that holds the login of the machine.
+    """
     try:
-        return Client(address, timeout=CONNECT, set_as_default=False, name="imagenet-variants")
-    except (OSError, TimeoutError, ValueError) as error:
-        raise Problem(
-            f"{address}: no Dask scheduler answers there ({type(error).__name__}). Start one with `dask scheduler` and "
-            "give the address it prints, such as tcp://10.0.0.5:8786."
-        ) from error
+        return work()
+    except OSError as error:
+        plain: Exception = OSError(error.errno, error.strerror or str(error), error.filename)
+    except Problem as error:
+        plain = type(error)(str(error))
+    except Exception as error:
+        plain = Problem(f"{type(error).__name__}: {error}")
+    raise plain
+
+
+def installed() -> Callable[[], dict[str, str]]:
+    """Return what says which versions and which code of ours are installed where it is called.
+
+    It is a function within a function so that it travels by its code: on a worker that has not got this module, too.
+    """
+    names = ("imagenet-variants", *LIBRARIES)
+
+    def versions() -> dict[str, str]:
+        import hashlib
+        import importlib.util
+        from importlib import metadata
+        from pathlib import Path
+
+        found = {}
+        for name in names:
+            try:
+                found[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                found[name] = ""
+        digest = hashlib.sha256()
+        for package in ("loaders", "publish"):
+            spec = importlib.util.find_spec(package)
+            root = Path(spec.origin).parent if spec and spec.origin else Path()
+            for path in sorted(root.rglob("*.py")) if spec else ():
+                digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+        return found | {"code": digest.hexdigest()}
+
+    return versions
+
+
+def _version_fault(found: object, here: Mapping[str, str]) -> str | None:
+    install = _INSTALL.format(" ".join(f"'{name}=={here[name]}'" for name in LIBRARIES))
+    if not isinstance(found, dict):
+        return f"did not answer ({type(found).__name__}: {found}). Is it still running?"
+    for name, version in here.items():
+        if found.get(name) != version:
+            if name == "code":
+                return f"has other code of imagenet-variants. {install}"
+            has = f"has {name} {found[name]}, not {version}" if found[name] else f"{name} is not installed"
+            return f"{has}. {install}"
+    return None
+
+
+def _connect(address: str) -> Client:
+    """Connect within the time; the client's own patience does not cover what accepts and says nothing."""
+    answer: list[Client | BaseException] = []
+
+    def connect() -> None:
+        try:
+            answer.append(Client(address, timeout=CONNECT, set_as_default=False, name="imagenet-variants"))
+        except BaseException as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(CONNECT + 2)
+    if answer and isinstance(answer[0], Client):
+        return answer[0]
+    reason = type(answer[0]).__name__ if answer else "silence"
+    raise Problem(
+        f"{address or 'an empty address'}: no Dask scheduler answers there ({reason}). Start one with `dask scheduler` "
+        "and give the address it prints, such as tcp://10.0.0.5:8786."
+    )
 
 
 def _gone(address: str) -> Problem:
@@ -186,12 +255,3 @@ def _gone(address: str) -> Problem:
         f"{address}: the scheduler is gone. What is finished is kept: start it and its workers, and run the same "
         "command again."
     )
-
-
-def code_digest() -> str:
-    """Return a digest of this project's own code as it is installed here."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent.parent
-    for path in sorted(path for package in ("loaders", "publish") for path in (root / package).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -94,7 +94,7 @@ def add_workers(add: Callable[..., object]) -> None:
 @contextmanager
 def crew(options: argparse.Namespace) -> Iterator[Crew]:
     """Give out who does the work; raises Problem when it is a cluster that does not answer."""
-    if not options.scheduler:
+    if options.scheduler is None:
         yield Processes(options.workers)
         return
     from loaders._cluster import Cluster

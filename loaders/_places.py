@@ -4,6 +4,7 @@ Both have the interface of `pathlib.Path`; universal_pathlib gives it to a URL, 
 reason. A URL carries no credentials: each machine finds its own, where the file system's library looks for them.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -17,8 +18,11 @@ from urllib.parse import urlsplit
 
 from loaders._errors import Problem
 
-_LIBRARIES = ("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "huggingface_hub", "s3fs")
+_LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "distributed", "fsspec", "gcsfs", "google"}
+_LIBRARIES |= {"httpx", "huggingface_hub", "paramiko", "s3fs", "upath"}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PARTIAL = ".partial"  # the folder, beside finished files, of what is being made
+_STAMPS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modified", "mtime")  # by file system
 STREAM = 8 << 20  # bytes of a request when a remote file is read from one end to the other
 
 
@@ -32,13 +36,14 @@ def place(text: str) -> Path:
     from upath import UPath
 
     parts = urlsplit(text)
-    if "@" in parts.netloc and parts.scheme != "hf":
-        raise Problem(f"{parts.scheme}://...: leave credentials out of a URL; set them up on each machine instead.")
+    if "::" in text or "?" in text or ":" in parts.netloc.rpartition("@")[0]:
+        scheme = parts.scheme.rpartition(":")[2]
+        raise Problem(f"{scheme}://...: leave credentials out of a URL; set them up on each machine instead.")
     try:
-        path = UPath(text)
+        path = UPath(text, use_listings_cache=False)  # others write there, too
         path.fs  # noqa: B018  (it is made when first asked for)
     except (ImportError, ValueError) as error:
-        raise Problem(f"{text}: this file system cannot be used here: {error}.") from error
+        raise Problem(f"{parts.scheme}://...: this file system cannot be used here: {error}.") from error
     return Path(path.path) if path.protocol in ("", "file", "local") else cast(Path, path)
 
 
@@ -58,7 +63,9 @@ def identity(path: Path) -> list[int | str]:
         status = path.stat()
         return [status.st_size, status.st_mtime_ns]
     remote = _remote(path)
-    return [path.stat().st_size, str(remote.fs.ukey(remote.path))]
+    info = remote.fs.info(remote.path)
+    stamp = next((info[name] for name in _STAMPS if info.get(name)), None)
+    return [int(info["size"]), str(stamp or remote.fs.ukey(remote.path))]
 
 
 def key(path: Path) -> bytes:
@@ -92,7 +99,7 @@ def written(path: Path) -> Iterator[Path]:
             remote = _remote(path)
             remote.fs.put_file(str(temporary), remote.path)
     except OSError as error:
-        if error.filename is None:  # a full disk does not say of which file
+        if error.filename is None and error.errno in _FULL:  # a full disk does not say of which file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
@@ -173,18 +180,23 @@ def sees(files: Sequence[tuple[Path, int | None]]) -> None:
     for path, size in files:
         if not path.exists() or (size is not None and path.stat().st_size != size):
             raise Problem(
-                f"sees no {path} as it is here: expected the same --source on all machines. Mount it there under the "
-                "same path, or name it by a URL such as s3://bucket/archives."
+                f"sees no {path} as it is here: expected the same archives on all machines. Put it into --source, a "
+                "folder that all mount under one path or a URL such as s3://bucket/archives."
             )
 
 
 def takes(out: Path) -> Callable[[], object]:
     """Return what raises Problem unless results can be written to `out` where it is called."""
-    return partial(_is_shared, out.absolute(), out.stat().st_ino) if is_local(out) else partial(_is_writable, out)
+    if not is_local(out):
+        return partial(_is_writable, out)
+    mark, word = out.absolute() / PARTIAL / "mark", uuid.uuid4().hex
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(word)
+    return partial(_is_shared, out, mark, word)
 
 
-def _is_shared(out: Path, inode: int) -> None:
-    if not out.is_dir() or out.stat().st_ino != inode:
+def _is_shared(out: Path, mark: Path, word: str) -> None:
+    if not mark.is_file() or mark.read_text() != word:
         raise Problem(
             f"does not see the folder {out}: expected a disk that all machines share. Mount it there under the same "
             "path, or give --out a URL such as s3://bucket/folder. To publish, let workers send shards: --push-to."
@@ -192,8 +204,10 @@ def _is_shared(out: Path, inode: int) -> None:
 
 
 def _is_writable(out: Path) -> None:
+    probe = out / PARTIAL / f"probe-{uuid.uuid4().hex}"
     try:
-        (out / PARTIAL / "probe").write_bytes(b"")
+        probe.write_bytes(b"")
+        probe.unlink()
     except Exception as error:  # each file system has errors of its own
         raise Problem(
             f"cannot write to {out} ({type(error).__name__}: {error}). Does this machine have credentials of its own "

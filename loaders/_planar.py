@@ -19,6 +19,7 @@ from numpy.lib import format as npy
 from loaders import _pickles
 from loaders._archives import ByteRange, MemberStream, open_zip_member, reading, zip_directory
 from loaders._errors import SourceProblem
+from loaders._places import identity
 
 U8 = npt.NDArray[np.uint8]
 _DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
@@ -119,7 +120,7 @@ class _Open(threading.local):
     """The batch that a thread has open, if any: a stream has one reader."""
 
     batch: Batch | None = None
-    size = 0
+    key: object = None
 
 
 _open_here = _Open()
@@ -127,11 +128,12 @@ _open_here = _Open()
 
 def open_batch(file: BatchFile, size: int) -> Batch:
     """Open a batch, or return the one this thread has open: its stream goes on where the last job stopped."""
-    if not _open_here.batch or (_open_here.batch.file, _open_here.size) != (file, size):
+    key = (file, size, *identity(file.path))  # a worker of a cluster outlives a run, and an archive may be replaced
+    if not _open_here.batch or _open_here.key != key:
         if _open_here.batch:
             _open_here.batch.close()
         _open_here.batch = None
-        _open_here.batch, _open_here.size = Batch(file, size), size
+        _open_here.batch, _open_here.key = Batch(file, size), key
     return _open_here.batch
 
 

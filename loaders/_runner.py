@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -107,14 +106,26 @@ class Schedule(Generic[T]):
         slots = self._workers.slots()
         for gone in set(self._runs) - set(slots):
             self._waiting.append(self._runs.pop(gone))
+        self._take_back({future for future, (slot, _) in self._running.items() if slot not in slots})
         busy = {slot for slot, _ in self._running.values()}
         for slot, executor in slots.items():
             self._runs.setdefault(slot, deque())
             if slot not in busy and (task := self._next(slot)):
                 try:
                     self._running[executor.submit(task.work)] = (slot, task)
-                except BrokenProcessPool as error:
+                except Exception as error:
                     raise self._workers.lost(task, error) or error from error
+
+    def _take_back(self, orphans: set[Future[T]]) -> None:
+        """Let others do what workers had in hand that are gone; a task that took three of them with it is told."""
+        for future in orphans:
+            slot, task = self._running.pop(future)
+            future.cancel()
+            failed = self._failed.setdefault(task.name, set())
+            failed.add(slot.worker)
+            if len(failed) >= self._workers.tries:
+                raise died(task)
+            self._waiting.insert(0, deque([task]))
 
     def _next(self, slot: Slot) -> Task[T] | None:
         """Return the next task for a slot: of its own run, else of one that waits, else of the longest one's end."""

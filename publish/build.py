@@ -179,14 +179,15 @@ class _Run:
         return [split for split in self._splits if split.build.dataset == dataset]
 
     def _check_room(self, todo: dict[str, list[Task[Done]]]) -> None:
-        if not is_local(self._options.out):
+        place = self._destination.room()
+        if place is None:
             return
         plans = [(split.build.plan, len(todo[split.key])) for split in self._splits]
         need = sum(_ROOM * plan.bytes * tasks / len(plan.jobs) for plan, tasks in plans)
-        free = shutil.disk_usage(self._options.out).free
+        free = shutil.disk_usage(place).free
         if need > free:
             raise Problem(
-                f"{self._options.out}: about {megabytes(need)} are needed there, {megabytes(free)} are free. "
+                f"{place}: about {megabytes(need)} are needed there, {megabytes(free)} are free. "
                 "Make room, or choose another --out."
             )
 

@@ -21,6 +21,9 @@ class Destination(Protocol):
     def check(self) -> Callable[[], object]:
         """Return what whoever builds must be able to do; it raises Problem where it cannot be done."""
 
+    def room(self) -> Path | None:
+        """Return the folder whose disk must hold all that is built; None when shards lie elsewhere."""
+
     def manifests(self, dataset: str) -> list[Manifest]:
         """Return the manifest that is in force there, if any, then those of copies that shards may be taken from."""
 
@@ -48,6 +51,9 @@ class Folder:
 
     def check(self) -> Callable[[], object]:
         return takes(self._out)
+
+    def room(self) -> Path | None:
+        return self._out
 
     def manifests(self, dataset: str) -> list[Manifest]:
         staging.restore(self._out / dataset)

@@ -4,6 +4,7 @@ A reader sees the old revision or the new one. Whatever goes wrong, the next run
 head of the branch, so that nothing is sent or committed twice.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -65,6 +66,9 @@ class Hub:
     def check(self) -> Callable[[], object]:
         return partial(access.check_login, self._settings.organisation)
 
+    def room(self) -> Path | None:
+        return None if self._settings.away else self._out
+
     def manifests(self, dataset: str) -> list[Manifest]:
         return [found for found in (self._old[dataset], self._local[dataset]) if found]
 
@@ -76,9 +80,13 @@ class Hub:
 
     def copy(self, dataset: str, path: str, sha256: str) -> Path | None:
         place = self._out / dataset / path
+        if self._settings.away and path.endswith(".parquet"):
+            return None  # on this disk, which whoever would send it does not see
         return place if is_whole(place, sha256) else None
 
     def work(self, dataset: str, path: str, job: Job, staged: Path) -> Callable[[], Done]:
+        if self._settings.away:
+            return partial(_build_away, self._settings, dataset, path, job)
         return partial(_build_and_send, self._settings, dataset, path, job, staged)
 
     def send(self, dataset: str, path: str, sha256: str, copy: Path) -> Callable[[], Done]:
@@ -102,12 +110,18 @@ class Hub:
             access.make_public(place, loaders.load(dataset).DATASET.gated)
 
 
+def _build_away(settings: Settings, dataset: str, path: str, job: Job) -> Done:
+    """Do it in a folder of this machine's own that nothing is left of."""
+    with tempfile.TemporaryDirectory(prefix="imagenet-variants-") as folder:
+        return _build_and_send(settings, dataset, path, job, Path(folder) / Path(path).name)
+
+
 def _build_and_send(settings: Settings, dataset: str, path: str, job: Job, staged: Path) -> Done:
     done = staging.build(job, staged)
     assert done.receipt
     upload = settings.repository(dataset).upload(path, staged, done.receipt.sha256, settings.create_pr)
     was_sent = upload.path_or_fileobj == b""  # the client lets go of what it has sent
-    if was_sent and (settings.remove_local or settings.away):
+    if was_sent and settings.remove_local:
         staged.unlink()
     return Done(done.built, upload, done.seconds, done.receipt if settings.away else None)
 

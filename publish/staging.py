@@ -113,7 +113,8 @@ def _save(receipt: Receipt, path: Path) -> None:
     facts |= {"counts": [found.rows, found.pixels], "oddities": found.oddities}
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
-    path.write_bytes(content.getvalue())
+    with written(path) as temporary:  # whoever was given up, and still does the same, must not cut it short
+        temporary.write_bytes(content.getvalue())
 
 
 def _receipt(facts: dict[str, Any], arrays: Arrays) -> Receipt:

@@ -4,9 +4,11 @@ A store has no folder that can be exchanged for another in one step. So a reposi
 card first and gets them back last: whoever finds a manifest finds everything that it lists.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from loaders import Job, Problem
 from loaders._places import copy, files, takes
@@ -24,24 +26,36 @@ class Store:
             raise Problem(f"{out}: each file would be a commit of its own there. Publish with --push-to ORG instead.")
         self._out = out
         self._old: dict[str, Manifest | None] = {}
+        self._broken: set[str] = set()
 
     def check(self) -> Callable[[], object]:
         return takes(self._out)
 
+    def room(self) -> Path | None:
+        return None
+
     def manifests(self, dataset: str) -> list[Manifest]:
-        found = manifest.read(self._out / dataset)
-        aside = self._aside(dataset)
-        if not found and aside.exists():
-            found = manifest.load(aside.read_text(), str(aside))
+        found, aside = manifest.read(self._out / dataset), self._aside(dataset)
+        if found:
+            aside.unlink(missing_ok=True)  # of a run that was killed after its last step
+        elif old := self._interrupted(dataset)["old"]:
+            self._broken.add(dataset)
+            found = manifest.load(str(old), str(aside))
         self._old[dataset] = found
         return [found] if found else []
 
+    def _interrupted(self, dataset: str) -> dict[str, Any]:
+        """Return the manifest and the new files of a run that was killed while it changed the repository."""
+        place = self._aside(dataset)
+        content: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {"old": "", "new": []}
+        return content
+
     def has(self, dataset: str, path: str, sha256: str) -> bool:
-        """A store has a file whole or not at all: its length is enough to tell."""
+        """A store has a file whole or not at all: its length is enough to tell, but behind a run that was killed."""
         old = self._old[dataset]
         sizes = {s.path: s.bytes for e in old.entries() for s in e.shards if s.sha256 == sha256} if old else {}
         place = self._out / dataset / path
-        if old is None or old.digests().get(path) != sha256 or not place.is_file():
+        if dataset in self._broken or old is None or old.digests().get(path) != sha256 or not place.is_file():
             return False
         return path not in sizes or place.stat().st_size == sizes[path]
 
@@ -64,9 +78,10 @@ class Store:
         self._check(now, there | set(new))
         if not new and all(path in there and (final / path).read_bytes() == text for path, text in texts.items()):
             return
-        if old:
-            self._aside(dataset).write_bytes(old.dump().encode())
-        gone = (old.paths() if old else set[str]()) - now.paths()
+        begun = {str(path) for path in self._interrupted(dataset)["new"]}
+        note = {"old": old.dump() if old else "", "new": sorted(begun | set(new))}
+        self._aside(dataset).write_bytes(json.dumps(note).encode())
+        gone = (begun | (old.paths() if old else set[str]())) - now.paths()
         for path in [path for path in (manifest.NAME, "README.md", *sorted(gone)) if path in there]:
             (final / path).unlink()
         for path, origin in new.items():

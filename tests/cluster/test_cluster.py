@@ -95,6 +95,21 @@ def test_a_regeneration_into_a_store(site: Site, tmp_path: Path) -> None:
     assert tree(tmp_path / "there") == tree(tmp_path / "here")
 
 
+def test_a_regeneration_into_a_store_that_was_killed(site: Site, tmp_path: Path, process: list[Process]) -> None:
+    source = regenerating.lay_tars(tmp_path / "in", regenerating.drawn())
+    arguments = ["-m", "loaders.regenerate", "--source", source, "--sizes", 8, 64]
+    assert run(sys.executable, *arguments, "--out", tmp_path / "here").returncode == 0
+    in_store(site, "fs.mkdir('killed')")
+    first = start(tmp_path / "log", *arguments, "--out", "s3://killed/out", "--workers", 2, env=site.env)
+    process.append(first)
+    time.sleep(4)  # wherever that is
+    first.kill()
+    done = run(sys.executable, *arguments, "--out", "s3://killed/out", "--workers", 2, env=site.env)
+    assert done.returncode == 0, done.stderr
+    in_store(site, "fs.get('killed/out/', sys.argv[1], recursive=True)", f"{tmp_path}/there/")
+    assert tree(tmp_path / "there") == tree(tmp_path / "here")
+
+
 def test_workers_send_their_shards_with_logins_of_their_own(site: Site, sample: Path, tmp_path: Path) -> None:
     site.hub.add_user(_DRIVER, "driver", orgs={"lab": "write"})
     first = len(site.hub.requests)

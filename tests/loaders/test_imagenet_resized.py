@@ -9,6 +9,7 @@ import pytest
 
 import loaders
 from loaders import imagenet_resized
+from loaders._planar import BatchFile, open_batch
 from publish import sample as writers
 from tests import archives, contract
 from tests.archives import Laid
@@ -105,3 +106,13 @@ def test_another_filter_is_a_config_that_is_built_only_when_named(name: str) -> 
 def test_no_other_config_is_made_up(name: str) -> None:
     with pytest.raises(loaders.UnknownConfig, match="Did you mean"):
         loaders.select([f"imagenet_resized/{name}"])
+
+
+def test_an_archive_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
+    """By a process that has the old one open: a worker of a cluster outlives a run."""
+    archives.resized(tmp_path, [8])
+    file = BatchFile(tmp_path / "Imagenet8_val_npz.zip", "val_data.npz")
+    old = open_batch(file, 8).read(0, 5).tobytes()
+    train, _ = archives.resized_batches(8)
+    writers.write_validation_zip(tmp_path, 8, train[0])
+    assert open_batch(file, 8).read(0, 5).tobytes() == train[0]["data"][:5].tobytes() != old
