@@ -76,7 +76,8 @@ class Cluster:
         for finished in Schedule(plain, self).results():
             yield finished._replace(task=given[finished.task.name])
 
-    def check(self, sees: Callable[[], object]) -> None:
+    def check(self, make: Callable[[], Callable[[], object]]) -> None:
+        sees = make()
         self._checks.append(sees)  # also for workers that come later
         self._refuse(self._faults(list(self._executors), [sees]))
 

@@ -38,7 +38,7 @@ class Processes:
             with _started(min(self._count, tasks)) as workers:
                 yield from Schedule(runs, workers).results()
 
-    def check(self, sees: Callable[[], object]) -> None:
+    def check(self, make: Callable[[], Callable[[], object]]) -> None:
         """All of them see what this process sees."""
 
 

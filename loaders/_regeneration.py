@@ -111,8 +111,8 @@ def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Ca
         key = _key(settings, found)
         todo = [size for size in settings.sizes if not _is_there(settings, listed, size, key)]
         if todo:
-            crew.check(partial(sees, [photos.place for photos in found.values()]))
-            crew.check(takes(settings.out))
+            crew.check(lambda: partial(sees, [photos.place for photos in found.values()]))
+            crew.check(lambda: takes(settings.out))
             listed = _make(settings, tuple(todo), found, key, crew, starts, say)
         return [_made(settings, listed, size, size in todo) for size in settings.sizes]
 

@@ -48,8 +48,8 @@ class Crew(Protocol):
         go then, and also when the caller leaves the iterator.
         """
 
-    def check(self, sees: Callable[[], object]) -> None:
-        """Call something wherever tasks may be carried out; raises Problem when it raises anywhere."""
+    def check(self, make: Callable[[], Callable[[], object]]) -> None:
+        """Call what `make` returns on every other machine that may carry out tasks; raises Problem when it raises."""
 
 
 class Slot(NamedTuple):

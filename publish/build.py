@@ -118,8 +118,8 @@ def run(plan: Plan, options: Options, destination: Destination | None = None) ->
         with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
             place = destination or (Folder(options.out) if is_local(options.out) else Store(options.out))
             files = [(a.path, None if a.files else a.path.stat().st_size) for a in plan.read_by_workers()]
-            options.crew.check(partial(sees, files))
-            options.crew.check(place.check())
+            options.crew.check(lambda: partial(sees, files))
+            options.crew.check(place.check)
             built = _Run(plan, options, digests, progress, place).results()
         if options.crew.is_remote and progress.shares:
             progress.say(progress.by_worker())
