@@ -87,7 +87,7 @@ def _answer(error: BaseException | None) -> Any:
 
 def is_passing(error: BaseException) -> bool:
     """Say whether the same request may succeed later: the server was busy or broken, or the connection was."""
-    if isinstance(error, OfflineModeIsEnabled):
+    if isinstance(error, OfflineModeIsEnabled | NotImplementedError):  # the latter of pyarrow, over a damaged file
         return False
     status = status_of(error) or _storage_status(error)
     if status is not None:

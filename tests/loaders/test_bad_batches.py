@@ -151,6 +151,7 @@ def test_a_header_that_claims_gigabytes(claimed: int | None, tmp_path: Path) -> 
         "{'descr':'|u1','fortran_order':False,'shape':(-20,-192)}",
         "{'descr':'nothing','fortran_order':False,'shape':(20,192)}",
         "{'descr':[('a','O')],'fortran_order':False,'shape':(20,192)}",
+        "{'descr':'f8,(','fortran_order':False,'shape':(20,192)}",
         "{'descr':'|O','fortran_order':False,'shape':(20,192)}",
         "{'shape':(20,192)}",
         "__import__('os').getcwd()",
@@ -287,6 +288,17 @@ def test_a_damaged_byte_is_found_without_a_digest(place: float, deflated: bool, 
         (member,) = [info for info in archive.infolist() if not info.is_dir()]
     flip(path, member.header_offset + 100 + int(place * (member.compress_size - 400)))
     says(refused("imagenet_resized", "8x8", tmp_path), path)
+
+
+@pytest.mark.keeps("S2")
+def test_a_damaged_byte_at_the_start_of_a_deflated_member(tmp_path: Path) -> None:
+    """It is met before a batch is known to be one."""
+    archives.resized(tmp_path, [8], deflated=True)
+    path = tmp_path / VALIDATION
+    data = bytearray(path.read_bytes())
+    data[data.index(b"val_data.npz") + len(b"val_data.npz")] = 0xFF
+    path.write_bytes(data)
+    says(refused("imagenet_resized", "8x8", tmp_path), path, "damaged")
 
 
 @pytest.mark.keeps("S16")

@@ -1,5 +1,8 @@
 """Two cards made one: what is computed from ours, what is written from theirs."""
 
+import itertools
+from contextlib import suppress
+
 import pytest
 
 from loaders import Problem
@@ -17,6 +20,32 @@ def test_what_cannot_be_read_is_given_up_only_when_told_to(text: str) -> None:
     with pytest.raises(Problem, match=r"^x/README\.md: "):
         merge.merge(OURS, text.encode(), PUBLISHED, "x/README.md")
     assert merge.merge(OURS, text.encode(), PUBLISHED, "x/README.md", overwrite=True) == OURS
+
+
+BILLIONS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [*{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}]\n"
+    for last, name in itertools.pairwise("abcdefghi")
+)
+
+
+@pytest.mark.keeps("B7", "P13")
+@pytest.mark.parametrize(
+    "head", [BILLIONS, "a: &a [*a]\n", "a: " + "[" * 5000 + "\n", "a: 2012-99-99\n", "a: !!python/name:os\n"]
+)
+def test_yaml_that_stands_for_more_than_it_says(head: str) -> None:
+    text = OURS.replace("---\n", f"---\n{head}", 1).encode()
+    with suppress(Problem):  # or it is read, as a text
+        merge.merge(OURS, text, PUBLISHED, "x/README.md")
+    if head is BILLIONS:
+        with pytest.raises(Problem, match=r"x/README.md: its YAML stands for more than 100,000 values"):
+            merge.merge(OURS, text, PUBLISHED, "x/README.md")
+
+
+def test_a_card_that_is_no_text() -> None:
+    text = OURS.encode() + b"\xff"
+    with pytest.raises(Problem, match=r"x/README.md: expected UTF-8, but invalid start byte at byte [\d,]+"):
+        merge.merge(OURS, text, PUBLISHED, "x/README.md")
+    assert merge.merge(OURS, text, PUBLISHED, "x/README.md", overwrite=True) == OURS
 
 
 def test_a_part_that_looks_like_data_is_shown_as_text() -> None:
