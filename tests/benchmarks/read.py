@@ -6,8 +6,7 @@ SOURCE is a folder of upstream's zips; without one, archives of --images drawn i
 from it once. Then every reader runs in a fresh process, in turn with the others, and its seconds are those from the
 first row asked for to the last row got as pixels: imports and `load_dataset` are not counted. Readers of rows stop
 after --rows rows, readers of batches read the train split. Ours has one row group a shard, which a reader of few rows
-pays whole. `jemalloc` is Arrow's other memory pool, set by one line before the reading. With torch installed, a
-`DataLoader` over the stream is timed too. Processor seconds stand beside the wall's: on a machine with other work they
+pays whole. With torch installed, a `DataLoader` over the stream is timed too. Processor seconds stand beside the wall's: on a machine with other work they
 are the steadier ones.
 """
 
@@ -104,9 +103,7 @@ READERS: dict[str, Callable[[Any], Iterator[int]]] = {
     "rows, not decoded": undecoded_rows,
     "batches of datasets": library_batches,
     "batch decode": decoded_batches,
-    "batch decode, jemalloc": decoded_batches,
     "Arrow batches, not decoded": arrow_batches,
-    "Arrow batches, not decoded, jemalloc": arrow_batches,
 }
 LOADERS: dict[str, Callable[[Any], Iterator[int]]] = {
     f"DataLoader, {what}, {workers} workers": partial(function, workers=workers)
@@ -130,10 +127,6 @@ def open_stream(folder: Path, size: int, **settings: Any) -> Any:
 
 def time_once(how: str, folder: Path, size: int, limit: int) -> dict[str, float]:
     """Read once in this process, to the end or to `limit` images: the images, the seconds and the processor seconds."""
-    if how.endswith("jemalloc"):
-        import pyarrow as pa
-
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
     counts, images = {**READERS, **LOADERS}[how](open_stream(folder, size)), 0
     start, used = time.perf_counter(), time.process_time()
     for count in counts:
