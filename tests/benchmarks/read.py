@@ -6,8 +6,8 @@ SOURCE is a folder of upstream's zips; without one, archives of --images drawn i
 from it once. Then every reader runs in a fresh process, in turn with the others, and its seconds are those from the
 first row asked for to the last row got as pixels: imports and `load_dataset` are not counted. Readers of rows stop
 after --rows rows, readers of batches read the train split. Ours has one row group a shard, which a reader of few rows
-pays whole. With torch installed, a `DataLoader` over the stream is timed too. Processor seconds stand beside the wall's:
-on a machine with other work they are the steadier ones.
+pays whole. With torch installed, a `DataLoader` over the stream is timed too. Processor seconds stand beside the
+wall's: on a machine with other work they are the steadier ones.
 """
 
 # mypy: disable-error-code="import-not-found,import-untyped"
