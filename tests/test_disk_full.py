@@ -15,7 +15,7 @@ import pytest
 
 from tests import archives, building, kills
 
-LIMITS = (0, 1, 100, 700, 2_000, 6_000, 15_000, 40_000, 100_000, 300_000)
+LIMITS = (0, 700, 6_000, 40_000, 300_000)
 SETTLED = {0: {"new"}, 1: {"old", "in between, and not vouched for"}}
 
 

@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from signal import SIGABRT
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,10 +22,6 @@ README = ROOT / "README.md"
 DATASETS = loaders.names()
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?:\]\(|src=\")(?P<target>[^)\"\s]+)")
-# A process that ends within milliseconds of the first row of a tiny local stream may abort while all cores are busy: a
-# thread of pyarrow 26 is still at its end (apache/arrow#45214). Shards of the real size are held to it strictly, in
-# test_streaming; a snippet is given another try.
-ABORT, LEFT_TOO_SOON = "terminate called without an active exception", 3
 _OWN_COMMAND = re.compile(r"(?:python3? -m publish|imagenet-variants)(?= |$)")
 
 
@@ -64,11 +59,7 @@ def snippet(code: str, cwd: Path) -> str:
     """Run a snippet as a person who pastes it does, and return what it prints."""
     if re.search(r"^(import|from) torch\b", code, re.MULTILINE) and find_spec("torch") is None:
         pytest.skip("torch is not installed here, and nothing of this project needs it but this snippet")
-    done = building.run(sys.executable, "-c", code, cwd=cwd)
-    for _ in range(LEFT_TOO_SOON):
-        if done.returncode != -SIGABRT or ABORT not in done.stderr:
-            break
-        done = building.run(sys.executable, "-c", code, cwd=cwd)
+    done = building.run_reader(sys.executable, "-c", code, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.building import ROOT, environment
+from tests.building import environment
 
 SECONDS = 60
 # A worker that says nothing for so long is given up; the default is five minutes.
@@ -54,7 +54,7 @@ def start(log: Path, *command: object, env: Mapping[str, str] | None = None) -> 
         process = subprocess.Popen(
             [sys.executable, *map(str, command)],
             env=dict(env or environment()),
-            cwd=ROOT,
+            cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import loaders
-from tests.building import COMMAND, run
+from tests.building import COMMAND, run, run_reader
 from tests.hub import Fault, Hub
 from tests.publish.forks import Forks
 from tests.publish.pushing import Desk, card, is_whole
@@ -112,7 +112,7 @@ def test_a_second_run_makes_no_commit_and_sends_no_byte(sampler: Desk) -> None:
 def test_leaving_early_ends_well(way: str, sampler: Desk, tmp_path: Path) -> None:
     script = tmp_path / "peek.py"
     script.write_text(PEEK)
-    done = run(sys.executable, script, way, *map(sampler.name, names()), env=sampler.environment())
+    done = run_reader(sys.executable, script, way, *map(sampler.name, names()), env=sampler.environment())
     assert (done.returncode, done.stdout.count("\n")) == (0, 19), done.stderr
 
 
