@@ -20,6 +20,7 @@ for _variable in ("HF_HOME", "HF_DATASETS_CACHE", "HF_HUB_CACHE", "XDG_CACHE_HOM
     os.environ[_variable] = f"{_CACHES}/{_variable.lower()}"
 os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 os.environ.pop("HF_TOKEN", None)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would each compile this project anew
 # A shell starts what runs in its background deaf to Ctrl-C, and children of the deaf are deaf: some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,7 +15,7 @@ import pytest
 
 from tests import archives, building, kills
 
-LIMITS = (0, 700, 6_000, 40_000, 300_000)
+LIMITS = (0, 6_000, 100_000)
 SETTLED = {0: {"new"}, 1: {"old", "in between, and not vouched for"}}
 
 

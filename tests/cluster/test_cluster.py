@@ -73,9 +73,9 @@ def in_store(site: Site, code: str, *arguments: object) -> None:
 
 def test_from_a_store_into_a_store(site: Site, sample: Path, built: Path, tmp_path: Path) -> None:
     in_store(site, "[fs.mkdir(name) for name in ('archives', 'results')]")
-    files = [*sample.glob("Imagenet[136]*"), sample / "imagenet-variants.json"]
+    files = [*sample.glob("Imagenet[13]*"), sample / "imagenet-variants.json"]
     in_store(site, "[fs.put_file(path, 'archives/sample/' + path.split('/')[-1]) for path in sys.argv[1:]]", *files)
-    wanted = [option for size in (16, 32, 64) for option in ("--config", f"{RESIZED}/{size}x{size}")]
+    wanted = [option for size in (16, 32) for option in ("--config", f"{RESIZED}/{size}x{size}")]
     places = ["--source", "s3://archives/sample", "--out", "s3://results/hub"]
     assert shards_by_worker(command(site, "publish", *wanted, *places))
     assert shards_by_worker(command(site, "publish", *wanted, *places)) == {}  # all of it is there
