@@ -69,7 +69,7 @@ def _status(path: Path) -> Status | None:
 
 def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:
     """Yield the bytes of files; raises SourceProblem for one that has changed since it was surveyed, OSError."""
-    for name, size, data in zip(names, sizes, _contents(root, names), strict=True):
+    for name, size, data in zip(names, sizes, contents(root, names), strict=True):
         if len(data) != size:
             raise SourceProblem(
                 f"{root / name}: had {size:,} bytes when the build began, and has {len(data):,} now. Is it still being "
@@ -78,8 +78,8 @@ def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[byt
         yield data
 
 
-def _contents(root: Path, names: Sequence[str]) -> Iterator[bytes]:
-    """Yield the bytes of files, some of them asked for at once."""
+def contents(root: Path, names: Sequence[str]) -> Iterator[bytes]:
+    """Yield the bytes of files, some of them asked for at once. Raises SourceProblem for one that is gone, OSError."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for at in range(0, len(names), _READ_AT_A_TIME):
             yield from pool.map(_bytes, [root / name for name in names[at : at + _READ_AT_A_TIME]])
@@ -89,7 +89,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise SourceProblem(f"{path}: was there when the build began, and is gone. Put it back.") from error
+        raise SourceProblem(f"{path}: was there at the start, and is gone. Put it back.") from error
 
 
 def sha256_of(root: Path, names: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> str:
@@ -98,7 +98,7 @@ def sha256_of(root: Path, names: Sequence[str], stopped: Callable[[], bool] = la
     So it is equal for equal photographs, wherever they lie. Raises InterruptedError once `stopped` says so.
     """
     digest = hashlib.sha256()
-    for name, data in zip(names, _contents(root, names), strict=True):
+    for name, data in zip(names, contents(root, names), strict=True):
         digest.update(f"{hashlib.sha256(data).hexdigest()}  {_file_name(name)}\n".encode())
         if stopped():
             raise InterruptedError(f"hashing of {root} was stopped")

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from loaders import _ilsvrc, _index, _tar, classes
+from loaders import _folder, _ilsvrc, _index, _tar, classes
 from loaders._errors import MissingSources, SourceProblem
 from loaders._places import identity, key
 from loaders._tar import Members
@@ -52,10 +52,13 @@ class Photos:
             files = _tar.read_members(self.root, self.offsets.tolist(), self.sizes.tolist())
             yield from ((f"{self.root}:{name.decode()}", file) for name, file in zip(self.names, files, strict=True))
             return
-        for name, label in zip(self.names, self.labels, strict=True):
-            folder = self.root / classes.wnids("clsloc")[label] if self.kind == "classes" else self.root
-            path = folder / name.decode()
-            yield str(path), path.read_bytes()
+        places = list(map(self._within, self.names, self.labels))
+        for place, file in zip(places, _folder.contents(self.root, places), strict=True):
+            yield str(self.root / place), file
+
+    def _within(self, name: bytes, label: int) -> str:
+        folder = f"{classes.wnids('clsloc')[label]}/" if self.kind == "classes" else ""
+        return f"{folder}{name.decode()}"
 
     @property
     def place(self) -> tuple[Path, int | None]:
