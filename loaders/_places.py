@@ -1,4 +1,4 @@
-"""Where files are: a path of this machine, or a URL of any file system that fsspec knows (`s3://`, `gs://`, `hf://`).
+"""Where files are: a path of this machine, or a URL of a store that fsspec knows (`s3://`, `gs://`, `hf://`).
 
 Both have the interface of `pathlib.Path`; universal_pathlib gives it to a URL, which is typed as a `Path` here for that
 reason. A URL carries no credentials: each machine finds its own, where the file system's library looks for them.

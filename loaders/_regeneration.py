@@ -3,7 +3,7 @@
 `OUT/.partial/KEY/` holds what is being made; KEY changes with the photographs and the settings. Files move to OUT once
 all of them are whole, then the sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python
 and its libraries take (115 MB a process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC:
-314 MB in all), and each worker 100 MB (300 MB where the output is a store) and the photograph it decodes. Disk: the
+314 MB in all), and each worker 100 MB (200 MB where the output is a store) and the photograph it decodes. Disk: the
 pixels once as they are (22 GB for the four sizes) and once packed (20 GB).
 """
 

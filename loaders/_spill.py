@@ -26,7 +26,7 @@ from loaders._resize import resized
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
 _SMALLEST, _LARGEST = 64, 512  # photographs in a chunk: about a second of work, and 8 MB of pixels for four sizes
-_WINDOW, _REMOTE_WINDOW = 32 << 20, 128 << 20  # bytes of rows put in order at a time: fewer, longer reads from a store
+_WINDOW, _REMOTE_WINDOW = 32 << 20, 64 << 20  # bytes of rows put in order at a time: fewer, longer reads from a store
 
 
 @dataclass(frozen=True)
