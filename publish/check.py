@@ -44,13 +44,10 @@ def _check(options: argparse.Namespace) -> int:
     if folder.is_dir():
         contents = verify.FolderContents(folder)
     else:
-        place = Repository(options.repository)
-        if options.repository.count("/") != 1 or place.settings() is None:
+        if options.repository.count("/") != 1 or Repository(options.repository).settings() is None:
             raise Problem(f"{options.repository}: expected a folder, or ORG/NAME on the Hub; it is neither.")
-        if (head := place.head(options.revision)) is None:
-            raise Problem(f"{options.repository}: has no revision {options.revision}.")
-        commit = head.commit
-        contents = verify.HubContents(place, commit)
+        contents = verify.on_hub(options.repository, options.revision)
+        commit = contents.commit
     manifest = verify.read_manifest(contents)
     shown = viewable.report(contents, manifest)
     print(shown.text)

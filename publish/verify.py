@@ -70,7 +70,7 @@ class HubContents:
     """A repository on the Hub at one commit."""
 
     def __init__(self, place: Repository, commit: str) -> None:
-        self.name, self._place, self._commit = place.name, place, commit
+        self.name, self.commit, self._place = place.name, commit, place
         head = place.head(commit)
         self._files = head.files if head else {}
 
@@ -78,16 +78,24 @@ class HubContents:
         return {path: file.size for path, file in self._files.items()}
 
     def sha256(self, path: str) -> str:
-        return hashlib.sha256(self._place.content(path, self._commit)).hexdigest()
+        return hashlib.sha256(self._place.content(path, self.commit)).hexdigest()
 
     def listed_sha256(self, path: str) -> str | None:
         return self._files[path].sha256
 
     def open(self, path: str) -> Any:
-        return self._place.open(path, self._commit)
+        return self._place.open(path, self.commit)
 
     def spans(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        return self._place.spans(path, self._commit, spans)
+        return self._place.spans(path, self.commit, spans)
+
+
+def on_hub(name: str, revision: str) -> HubContents:
+    """Return ORG/NAME at a branch, tag or commit as it is now; raises Problem when there is no such revision."""
+    place = Repository(name)
+    if (head := place.head(revision)) is None:
+        raise Problem(f"{name}: has no revision {revision}.")
+    return HubContents(place, head.commit)
 
 
 def remote(place: Repository, commit: str) -> list[str]:

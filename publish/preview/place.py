@@ -71,7 +71,7 @@ def find(what: str, revision: str) -> Place:
         raise Problem(f"{what}: expected a folder, or ORG/NAME on the Hub; it is neither. {_make(what)}")
     if Repository(what).settings() is None:
         raise Problem(f"{what}: there is no such folder, and no dataset of that name at {ENDPOINT} for this login.")
-    return Place([what], None if revision == "main" else revision, lambda name: _on_hub(name, revision))
+    return Place([what], None if revision == "main" else revision, lambda name: verify.on_hub(name, revision))
 
 
 def _in_folder(folder: Path) -> list[str]:
@@ -88,11 +88,3 @@ def _in_folder(folder: Path) -> list[str]:
 
 def _make(folder: str | Path) -> str:
     return f"To make a sample: python -m publish --config all --sample --out {folder}"
-
-
-def _on_hub(name: str, revision: str) -> Contents:
-    place = Repository(name)
-    head = place.head(revision)
-    if head is None:
-        raise Problem(f"{name}: has no revision {revision}.")
-    return verify.HubContents(place, head.commit)
