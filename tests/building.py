@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,9 +36,13 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def run(
-    *arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    *arguments: object,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    largest_file: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return its exit code and what it said."""
+    """Run a program to its end and return its exit code and what it said; no file may grow beyond a limit, in bytes."""
+    limit = None if largest_file is None else (largest_file, largest_file)
     return subprocess.run(
         [str(argument) for argument in arguments],
         cwd=cwd,
@@ -47,6 +52,7 @@ def run(
         text=True,
         timeout=_SECONDS,
         check=False,
+        preexec_fn=limit and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)),
     )
 
 

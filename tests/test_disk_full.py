@@ -3,7 +3,6 @@
 A limit on the size of a file stands for the disk: the system refuses the write in the same place, whoever runs it.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,15 +26,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[kills.Case]:
 
 def limited(case: kills.Case, limit: int) -> tuple[int, str]:
     """Run the command where no file may grow beyond a limit, in bytes; return its exit code and what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", *case.command],
-        env=dict(case.variables),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = building.run(sys.executable, "-m", *case.command, env=case.variables, largest_file=limit)
     return done.returncode, done.stderr
 
 

@@ -129,10 +129,6 @@ def _npz(deflated: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _npz_seeds() -> list[bytes]:
-    return [_npz(deflated) for deflated in (True, False)]
-
-
 def _rows(file: _planar.BatchFile) -> tuple[bytes, bytes]:
     batch = _planar.Batch(file, 8)
     try:

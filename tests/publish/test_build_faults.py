@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -165,15 +164,8 @@ def test_a_file_that_may_not_grow(tmp_path: Path, laid: archives.Laid, sample: P
     out = tmp_path / "out"
     build(laid, out)
     before = tree(out)
-    done = subprocess.run(
-        [*COMMAND, "--config", f"{RESIZED}/64x64", "--source", str(sample), "--out", str(out), "--workers", "1"],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    what = ["--config", f"{RESIZED}/64x64", "--source", sample, "--out", out, "--workers", 1]
+    done = building.run(*COMMAND, *what, largest_file=1 << 20)
     assert done.returncode == 1, done.stderr
     assert "File too large" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import resource
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from publish.manifest import Manifest
 from publish.plan import SplitBuild
 from tests import archives, building
 from tests.archives import LAYOUTS
-from tests.building import COMMAND, build, environment, leftovers, make, publish, tree, undecoded
+from tests.building import COMMAND, build, leftovers, make, publish, tree, undecoded
 from tests.publish.pushing import Desk, contents, is_whole
 
 DATASET = "imagenet2012_subset"
@@ -333,16 +332,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_shard(shape: str, tmp_path: Path
     laid = laid_out(tmp_path / "in")
     if shape == "tars":
         pack(laid.folder)
-    where = ["--source", str(laid.folder), "--out", str(tmp_path / "out"), "--allow-partial", "--workers", "1"]
-    done = subprocess.run(
-        [*COMMAND, *WANTED, *where],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000)),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    where = ["--source", laid.folder, "--out", tmp_path / "out", "--allow-partial", "--workers", 1]
+    done = building.run(*COMMAND, *WANTED, *where, largest_file=16_000)
     assert done.returncode == 1, done.stderr
     assert "File too large" in done.stderr
     assert "Traceback" not in done.stderr

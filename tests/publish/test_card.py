@@ -258,15 +258,17 @@ def test_it_says_where_to_load_from(built: Path) -> None:
     assert 'read_csv("hf://datasets/lab/set/classes.tsv"' in text
 
 
+def partial_card(size: int, tmp_path: Path) -> str:
+    """Return the card of one config, built from a few rows."""
+    archives.resized(building.make(tmp_path / "archives"), [size])
+    what = ("--config", f"imagenet_resized/{size}x{size}", "--source", tmp_path / "archives", "--out", tmp_path / "out")
+    building.publish(*what, "--allow-partial")
+    return text_of(tmp_path / "out", "imagenet_resized")
+
+
 def test_a_build_that_needed_leave_says_what_it_is(tmp_path: Path) -> None:
     """From archives to card: other sizes, digests and rows than the published ones, let in by --allow-partial."""
-    folder = tmp_path / "archives"
-    folder.mkdir()
-    archives.resized(folder, [8])
-    building.publish(
-        "--config", "imagenet_resized/8x8", "--source", folder, "--out", tmp_path / "out", "--allow-partial"
-    )
-    text = text_of(tmp_path / "out", "imagenet_resized")
+    text = partial_card(8, tmp_path)
     assert "> **This is not the whole dataset:** 8x8 train has 60 of 1,281,167 rows; 8x8 validation has 20 of" in text
     assert "> **Not verified:** Imagenet8_train_npz.zip, Imagenet8_val_npz.zip differ" in text
     assert "sample" not in head(text)["pretty_name"]
@@ -274,11 +276,5 @@ def test_a_build_that_needed_leave_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_one_config_alone_is_the_default(tmp_path: Path) -> None:
-    folder = tmp_path / "archives"
-    folder.mkdir()
-    archives.resized(folder, [16])
-    building.publish(
-        "--config", "imagenet_resized/16x16", "--source", folder, "--out", tmp_path / "out", "--allow-partial"
-    )
-    configs = head(text_of(tmp_path / "out", "imagenet_resized"))["configs"]
+    configs = head(partial_card(16, tmp_path))["configs"]
     assert [(config["config_name"], config.get("default")) for config in configs] == [("16x16", True)]
