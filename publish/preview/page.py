@@ -1,7 +1,7 @@
 """The page: dataset, config, split and class chosen from lists; rows a hundred at a time, statistics and the card."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ _SERVED: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_pr
 
 @dataclass(frozen=True)
 class _Parts:
-    """The components of the page."""
+    """The components of the page, and what of them is shown: dataset, config, split and class."""
 
+    shown: gr.State
     dataset: gr.Dropdown
     config: gr.Dropdown
     split: gr.Dropdown
@@ -50,6 +51,7 @@ def build(place: Place) -> gr.Blocks:
 
 
 def _lay(place: Place) -> _Parts:
+    shown = gr.State(())
     with gr.Row():
         names = [(_short(name), name) for name in place.names]
         dataset = gr.Dropdown(names, value=place.names[0], label="Dataset", elem_id="dataset", min_width=240)
@@ -70,7 +72,7 @@ def _lay(place: Place) -> _Parts:
         statistics = gr.HTML(elem_id="statistics")
     with gr.Tab("Card"):
         text = gr.Markdown(elem_id="card", latex_delimiters=[], header_links=True)
-    return _Parts(dataset, config, split, load, label, row, before, after, where, rows, statistics, text)
+    return _Parts(shown, dataset, config, split, load, label, row, before, after, where, rows, statistics, text)
 
 
 def _short(name: str) -> str:
@@ -78,22 +80,26 @@ def _short(name: str) -> str:
 
 
 class _Events:
-    """What follows from what a person does. Each returns new values for the components it changes."""
+    """What follows from what a person does. Each returns new values for the components it changes.
+
+    A list is heard when its value changes: Gradio tells of input also when a list is left without a choice. It changes
+    by what the page itself sets too, so that a choice that is shown already changes nothing.
+    """
 
     def __init__(self, place: Place, parts: _Parts) -> None:
         self._place, self._parts = place, parts
 
     def bind(self, page: gr.Blocks) -> None:
         p = self._parts
-        chosen, at = [p.dataset, p.config, p.split], [p.dataset, p.config, p.split, p.label, p.row]
-        turned = [p.row, p.before, p.after, p.where, p.rows]
+        at = [p.dataset, p.config, p.split, p.label, p.row]
+        turned = [p.shown, p.row, p.before, p.after, p.where, p.rows]
         of_split = [p.load, p.label, p.statistics, *turned]
         everything = [p.config, p.split, p.card, *of_split]
-        page.load(self.opened, [p.dataset], everything, **_SERVED)
-        p.dataset.input(self.opened, [p.dataset], everything, **_SERVED)
-        p.config.input(self.config, chosen[:2], [p.split, *of_split], **_SERVED)
-        p.split.input(self.split, chosen, of_split, **_SERVED)
-        p.label.input(self.label, at[:4], turned, **_SERVED)
+        page.load(self.opened, at[:1], everything, **_SERVED)
+        p.dataset.change(self.opened, at[:1], everything, **_SERVED)
+        p.config.change(_unless_shown(self.config), [p.shown, *at[:2]], [p.split, *of_split], **_SERVED)
+        p.split.change(_unless_shown(self.split), [p.shown, *at[:3]], of_split, **_SERVED)
+        p.label.change(_unless_shown(self.label), [p.shown, *at[:4]], turned, **_SERVED)
         p.row.submit(self.row, at, turned, **_SERVED)
         p.before.click(self.before, at, turned, **_SERVED).then(None, js=_TOP)
         p.after.click(self.after, at, turned, **_SERVED).then(None, js=_TOP)
@@ -105,7 +111,7 @@ class _Events:
             dataset = self._place.dataset(name, anew=True)
         except (Problem, OSError) as problem:
             nothing = {p.config: gr.update(choices=[], value=None), p.split: gr.update(choices=[], value=None)}
-            return nothing | {p.card: "", p.statistics: "", p.load: ""} | self._problem(problem)
+            return nothing | {p.card: "", p.statistics: "", p.load: ""} | self._problem(problem, (name, None, None))
         config = dataset.configs[0]
         card_of = {p.config: gr.update(choices=dataset.configs, value=config), p.card: _card(dataset)}
         return card_of | self.config(name, config)
@@ -119,7 +125,7 @@ class _Events:
         try:
             classes = dataset.split(config, split).classes
         except Problem as problem:
-            classes, turned = [], self._problem(problem)
+            classes, turned = [], self._problem(problem, (name, config, split, _EVERY))
         else:
             turned = self._turn((name, config, split, _EVERY, 0))
         choices = [("every class", _EVERY), *((f"{text} ({i})", i) for i, text in enumerate(classes))]
@@ -155,8 +161,9 @@ class _Events:
             numbers = numbers if of_class is None else of_class[numbers]
             shown = markup.rows(rows.read(numbers), rows.classes)
         except Problem as problem:
-            return self._problem(problem)
+            return self._problem(problem, at[:4])
         return {
+            p.shown: tuple(at[:4]),
             p.row: int(numbers[0]) if total else 0,
             p.before: gr.update(interactive=begin > 0),
             p.after: gr.update(interactive=begin + ROWS < total),
@@ -164,9 +171,18 @@ class _Events:
             p.rows: shown,
         }
 
-    def _problem(self, problem: Exception) -> Updates:
+    def _problem(self, problem: Exception, shown: Sequence[Any]) -> Updates:
         p = self._parts
-        return {p.where: "", p.rows: markup.message(str(problem)), p.before: gr.update(), p.after: gr.update()}
+        return {p.shown: tuple(shown), p.where: "", p.rows: markup.message(str(problem))}
+
+
+def _unless_shown(choose: Callable[..., Updates]) -> Callable[..., Updates]:
+    """Return what shows a choice, given what is shown and the choice."""
+
+    def chosen(shown: tuple[Any, ...], *choice: Any) -> Updates:
+        return gr.skip() if shown[: len(choice)] == choice else choose(*choice)
+
+    return chosen
 
 
 def _where(begin: int, count: int, total: int, filtered: bool) -> str:

@@ -75,6 +75,21 @@ def test_a_config_is_chosen(viewer: Viewer, built: Path) -> None:
     assert files(viewer) == rows["image"].combine_chunks().field("bytes")[:100].to_pylist()
 
 
+@pytest.mark.parametrize("name", ["dataset", "config", "split", "label"])
+def test_a_list_that_is_left_without_a_choice_changes_nothing(name: str, viewer: Viewer, built: Path) -> None:
+    """Neither the page of rows nor the list: what was typed there goes."""
+    viewer.choose("dataset", RESIZED)
+    viewer.press("Next 100")
+    field = viewer.tab.locator(f"#{name} input")
+    chosen = field.input_value()
+    field.click()
+    field.press_sequentially("no such choice")
+    field.press("Tab")
+    viewer.press("Next 100")
+    assert field.input_value() == chosen
+    assert viewer.rows == expected(table(built), list(range(200, 300)))
+
+
 def test_the_line_to_copy_is_exact(viewer: Viewer, built: Path) -> None:
     viewer.choose("dataset", RESIZED)
     viewer.choose("config", "16x16")
