@@ -6,6 +6,7 @@ Labels are those of Chrabaszcz et al.: the order of the development kit's `map_c
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from loaders import _folder, _ilsvrc, _index, _tar, classes
 from loaders._errors import MissingSources, SourceProblem
-from loaders._places import identity, key
+from loaders._places import identity, is_local, key
 from loaders._tar import Members
 
 I64 = npt.NDArray[np.int64]
@@ -52,9 +53,13 @@ class Photos:
             files = _tar.read_members(self.root, self.offsets.tolist(), self.sizes.tolist())
             yield from ((f"{self.root}:{name.decode()}", file) for name, file in zip(self.names, files, strict=True))
             return
-        places = list(map(self._within, self.names, self.labels))
-        for place, file in zip(places, _folder.contents(self.root, places), strict=True):
+        for place, file in zip(self._places, _folder.contents(self.root, self._places), strict=True):
             yield str(self.root / place), file
+
+    @cached_property
+    def _places(self) -> list[str]:
+        """Where each is within the folder."""
+        return list(map(self._within, self.names, self.labels))
 
     def _within(self, name: bytes, label: int) -> str:
         folder = f"{classes.wnids('clsloc')[label]}/" if self.kind == "classes" else ""
@@ -73,6 +78,17 @@ class Photos:
         for part in (self.names, self.labels, self.offsets, self.sizes):
             digest.update(part.tobytes())
         return digest.hexdigest()
+
+    @property
+    def stamp(self) -> str:
+        """What changes when a file in a folder does: its name, size or mtime. Raises SourceProblem, OSError.
+
+        It asks after every file, so that it is for a part at a time. Nothing of a tar, which `identity` tells; nor of a
+        folder in a store, where each file asked after is a request: those are known by their names.
+        """
+        if self.kind == "tar" or not is_local(self.root):
+            return ""
+        return _folder.Files.of(_folder.survey(self.root, self._places)).stamp
 
 
 def find(source: Path, every: int = 1) -> dict[str, Photos]:

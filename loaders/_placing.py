@@ -9,12 +9,15 @@ from typing import Any
 
 import filelock
 
+from loaders._archives import leads_out
 from loaders._errors import Problem
+from loaders._notes import load_json
 from loaders._packing import File
 from loaders._places import PARTIAL, files, is_local, move, remove_tree, to_disk, written
 from loaders._source import SIDECAR, _read_sidecar
 
 ORIGIN = "regenerated"
+_MOVING = f"{PARTIAL}/moving.json"  # the files that are on their way to their place, and not vouched for yet
 _PARTS = ("files", "rows", "regenerated")  # of the sidecar: by file, by dataset/config, by config
 
 
@@ -39,7 +42,7 @@ def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:
     Raises Problem when the folder holds a file that is neither of an earlier run nor one of those expected.
     """
     listed = {part: {} for part in _PARTS} | (_read_sidecar(out / SIDECAR) or {"origin": ORIGIN})
-    known = {SIDECAR, *listed["files"], *expected}
+    known = {SIDECAR, *listed["files"], *expected, *_moving(out)}
     strange = next((name for name in _names(out) if name not in known), None)
     if listed["origin"] != ORIGIN or strange:
         raise Problem(
@@ -52,6 +55,18 @@ def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:
 def _names(out: Path) -> Iterator[str]:
     names = files(out) if out.exists() else []
     yield from (name for name in sorted(names) if not name.startswith(f"{PARTIAL}/"))
+
+
+def _moving(out: Path) -> list[str]:
+    names = load_json(out / _MOVING, list) or []
+    return [name for name in map(str, names) if not leads_out(name)]
+
+
+def remove_unvouched(out: Path, vouched: Collection[str]) -> None:
+    """Remove what a run had moved to its place when it was killed, before a sidecar could vouch for it."""
+    for name in set(_moving(out)) - set(vouched):
+        (out / name).unlink(missing_ok=True)
+    (out / _MOVING).unlink(missing_ok=True)
 
 
 def clean(stage: Path) -> None:
@@ -95,10 +110,12 @@ def put(
     }
     old = sidecar(out, new["files"])
     _take_away(out, old, made)
+    _write(out / _MOVING, list(new["files"]))
     for name in new["files"]:
         move(whole / name, out / name)
     merged = {"origin": ORIGIN} | {part: old[part] | new[part] for part in _PARTS}
     _replace_sidecar(out, merged)
+    (out / _MOVING).unlink()
     remove_tree(whole.parent)
     return merged
 
@@ -114,8 +131,11 @@ def _take_away(out: Path, listed: dict[str, Any], configs: Collection[str]) -> N
 
 
 def _replace_sidecar(out: Path, content: Mapping[str, Any]) -> None:
-    new = out / PARTIAL / SIDECAR
-    with written(new) as temporary, temporary.open("wb") as file:
+    _write(out / PARTIAL / SIDECAR, content)
+    move(out / PARTIAL / SIDECAR, out / SIDECAR)
+
+
+def _write(place: Path, content: Any) -> None:
+    with written(place) as temporary, temporary.open("wb") as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
         to_disk(file)
-    move(new, out / SIDECAR)

@@ -1,6 +1,7 @@
 """Imagenet8, 16, 32 and 64 made anew from ILSVRC's photographs, in the files that Chrabaszcz et al. published.
 
-`OUT/.partial/KEY/` holds what is being made; KEY changes with the photographs and the settings. Files move to OUT once
+`OUT/.partial/KEY/` holds what is being made; KEY changes with the names of the photographs and the settings, and what
+was made of a photograph is made again when its file has changed. Files move to OUT once
 all of them are whole, then the sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python
 and its libraries take (115 MB a process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC:
 314 MB in all), and each worker 100 MB (200 MB where the output is a store) and the photograph it decodes. Disk: the
@@ -26,7 +27,7 @@ from loaders._originals import I64, Photos
 from loaders._packing import Batch, File, Output
 from loaders._places import PARTIAL, is_local, sees, takes
 from loaders._runner import Crew, Task
-from loaders._spill import chunks, load, rows
+from loaders._spill import chunks, joined, load, rows, stamp
 
 _BATCHES = 10
 _FORMAT = 1  # goes up when the same photographs and settings give other bytes
@@ -64,11 +65,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Split:
-    """A split on its way: row r of its spill is photograph `order[r]`; `left_out` says why rows are not used."""
+    """A split on its way: row r of its spill is photograph `order[r]`; `left_out` says why rows are not used.
+
+    `stamps` are those of its chunks' photographs, by number.
+    """
 
     photos: Photos
     order: I64
     left_out: dict[int, str] = field(default_factory=dict)
+    stamps: dict[int, str] = field(default_factory=dict)
     sums: dict[int, I64] = field(default_factory=dict)
 
     @property
@@ -107,13 +112,14 @@ def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Ca
     _placing.sidecar(settings.out, names)  # a folder of others' files gets not even a lock
     with _placing.locked(settings.out):
         listed = _placing.sidecar(settings.out, names)
+        _placing.remove_unvouched(settings.out, listed["files"])
         found = _originals.find(settings.source, settings.subsample)
         key = _key(settings, found)
-        todo = [size for size in settings.sizes if not _is_there(settings, listed, size, key)]
+        todo = _todo(settings, listed, found, key)
         if todo:
             crew.check(lambda: partial(sees, [photos.place for photos in found.values()]))
             crew.check(lambda: takes(settings.out))
-            listed = _make(settings, tuple(todo), found, key, crew, starts, say)
+            listed = _make(settings, todo, found, key, crew, starts, say)
         return [_made(settings, listed, size, size in todo) for size in settings.sizes]
 
 
@@ -130,6 +136,14 @@ def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
     chosen = [settings.resample, settings.format, settings.subsample, settings.seed]
     facts = [_FORMAT, libraries, chosen, {split: photos.identity for split, photos in found.items()}]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _todo(settings: Settings, listed: Mapping[str, Any], found: Mapping[str, Photos], key: str) -> tuple[int, ...]:
+    """Return the sizes that are not there already, of the photographs as they are now."""
+    there = {size for size in settings.sizes if _is_there(settings, listed, size, key)}
+    stamps = {split: stamp(photos) for split, photos in found.items()} if there else {}
+    made_of = {size: listed["regenerated"][settings.config(size)].get("stamps") for size in there}
+    return tuple(size for size in settings.sizes if size not in there or made_of[size] != stamps)
 
 
 def _is_there(settings: Settings, listed: Mapping[str, Any], size: int, key: str) -> bool:
@@ -158,13 +172,15 @@ def _make(
     report = starts(photos)
     _spill_all(settings, sizes, splits, stage, crew, report)
     unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
+    stamps = {name: joined(split.stamps[n] for n in sorted(split.stamps)) for name, split in splits.items()}
     # A photograph that was mended since an earlier run was killed: what that one packed is without it.
-    whole = stage / f"whole-{hashlib.sha256(json.dumps(list(unreadable)).encode()).hexdigest()[:16]}"
+    whole = stage / f"whole-{hashlib.sha256(json.dumps([list(unreadable), stamps]).encode()).hexdigest()[:16]}"
     outputs = list(_outputs(settings, sizes, splits, stage, whole))
     say(f"packing {len(outputs)} files")
     written = _pack(outputs, crew)
     counts = {name: split.rows for name, split in splits.items()}
-    facts = {"key": key, "seed": settings.seed, "subsample": settings.subsample, "unreadable": unreadable}
+    facts = {"key": key, "stamps": stamps, "seed": settings.seed, "subsample": settings.subsample}
+    facts |= {"unreadable": unreadable}
     made = {settings.config(size): [written[name] for name in settings.files(size)] for size in sizes}
     return _placing.put(settings.out, whole, made, counts, facts)
 
@@ -197,6 +213,7 @@ def _spill_all(
             )
         split = splits[receipt.split]
         split.left_out.update(receipt.unreadable)
+        split.stamps[receipt.number] = receipt.stamp
         for size, sums in receipt.sums.items():
             split.sums[size] += sums
         report(finished.worker, receipt.photos)

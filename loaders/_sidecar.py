@@ -29,8 +29,8 @@ def _check_regenerated(config: str, facts: dict[str, Any], files: dict[str, Any]
     made = facts.get("files")
     _need(isinstance(made, list) and all(isinstance(name, str) and name in files for name in made), config, made)
     _need(isinstance(facts.get("key"), str), config, facts.get("key"))
-    unreadable = _dict(config, facts.get("unreadable"))
-    _need(all(isinstance(why, str) for why in unreadable.values()), config, unreadable)
+    for texts in (_dict(config, facts.get("unreadable")), _dict(config, facts.get("stamps", {}))):
+        _need(all(isinstance(text, str) for text in texts.values()), config, texts)
 
 
 def _dict(where: str, value: Any) -> dict[str, Any]:

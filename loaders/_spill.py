@@ -1,14 +1,15 @@
 """Pixels on their way: photographs resized in the order of the archive, read back in the order of the batches.
 
 The work is cut into chunks. A finished chunk is a file of its rows, for each size uint8 [n, 3 S S] (all red, then
-green, then blue) in the order of their places, and a receipt with a CRC-32 of them: so a run that was killed goes on
-behind it, and nothing that a crash of the machine lost is taken for done. No two workers write one file, so that they
-may be on different machines.
+green, then blue) in the order of their places, and a receipt with a CRC-32 of them and a stamp of the photographs: so a
+run that was killed goes on behind it, and nothing that a crash of the machine lost or that has changed meanwhile is
+taken for done. No two workers write one file, so that they may be on different machines.
 """
 
+import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,14 @@ _WINDOW, _REMOTE_WINDOW = 32 << 20, 64 << 20  # bytes of rows put in order at a 
 class Receipt:
     """What came of a chunk: the place of each photograph left out and why, and the sum of the others at each size.
 
-    `sums` is {size: int64 [3 S S]}, `check` the CRC-32 of the chunk's file, `bytes` its length.
+    `sums` is {size: int64 [3 S S]}, `check` the CRC-32 of the chunk's file, `bytes` its length; `stamp` is that of the
+    photographs before they were read.
     """
 
     split: str
+    number: int
     photos: int
+    stamp: str
     unreadable: Mapping[int, str]
     sums: Mapping[int, I64]
     check: int
@@ -65,8 +69,8 @@ class Chunk:
         """
         place = _place(self.folder, self.split, self.number)
         receipt_place = place.with_suffix(".npz")
-        receipt = load(receipt_place)
-        if receipt and (self.skip_unreadable or not receipt.unreadable) and _is_whole(place, receipt):
+        receipt, stamp = load(receipt_place), self.photos.stamp
+        if receipt and self._is_done(receipt, stamp) and _is_whole(place, receipt):
             return receipt_place
         blocks, unreadable = self._resize()
         sums = {size: rows.sum(axis=0, dtype=np.int64) for size, rows in blocks.items()}
@@ -74,9 +78,12 @@ class Chunk:
         content = b"".join(blocks[size][order].tobytes() for size in self.sizes)
         with written(place) as temporary:
             temporary.write_bytes(content)
-        receipt = Receipt(self.split, len(self.photos), unreadable, sums, zlib_ng.crc32(content), len(content))
-        _save(receipt, receipt_place)
+        facts = (self.split, self.number, len(self.photos), stamp)
+        _save(Receipt(*facts, unreadable, sums, zlib_ng.crc32(content), len(content)), receipt_place)
         return receipt_place
+
+    def _is_done(self, receipt: Receipt, stamp: str) -> bool:
+        return receipt.stamp == stamp and (self.skip_unreadable or not receipt.unreadable)
 
     def _resize(self) -> tuple[dict[int, U8], dict[int, str]]:
         """Return {size: rows}, uint8 [n, 3 S S]; an unreadable photograph's row is zero."""
@@ -113,6 +120,17 @@ def _is_whole(place: Path, receipt: Receipt) -> bool:
 def _step(photos: int) -> int:
     """Return how many photographs of a split are in a chunk. How it is cut shows in no byte of what is made."""
     return min(_LARGEST, max(_SMALLEST, photos // 64))
+
+
+def joined(stamps: Iterable[str]) -> str:
+    """Return the stamp of a split by those of its chunks, in their order."""
+    return hashlib.sha256("".join(stamps).encode()).hexdigest()
+
+
+def stamp(photos: Photos) -> str:
+    """Return the stamp of a split: what it would be of its chunks. Raises SourceProblem, OSError."""
+    step = _step(len(photos))
+    return joined(photos.take(slice(at, at + step)).stamp for at in range(0, len(photos), step))
 
 
 def chunks(
@@ -186,8 +204,8 @@ def rows(folder: Path, split: str, sizes: tuple[int, ...], size: int, order: I64
 
 
 def _save(receipt: Receipt, place: Path) -> None:
-    facts = {"split": receipt.split, "photos": receipt.photos, "check": receipt.check, "bytes": receipt.bytes}
-    facts |= {"unreadable": list(receipt.unreadable.items())}
+    names = ("split", "number", "photos", "stamp", "check", "bytes")
+    facts = {name: getattr(receipt, name) for name in names} | {"unreadable": list(receipt.unreadable.items())}
     sums = {str(size): sums for size, sums in receipt.sums.items()}
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **sums)

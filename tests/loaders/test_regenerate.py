@@ -206,6 +206,18 @@ def test_a_second_run_has_nothing_to_do(
     assert sidecar(tmp_path)["rows"] == sidecar(whole)["rows"]
 
 
+def test_a_photograph_that_has_changed_is_noticed(originals: Originals, tmp_path: Path) -> None:
+    """Under the same name; the sizes made before are made again when they are asked for."""
+    folder = lay_folders(tmp_path / "in", originals)
+    made(folder, tmp_path / "out", "--sizes", 8)
+    before = files_of(tmp_path / "out")
+    (name, _, _), (_, other, _) = originals.rows("train")[:2]
+    (folder / "train" / name[:9] / name).write_bytes(other)
+    made(folder, tmp_path / "out", "--sizes", 8)
+    made(folder, tmp_path / "straight", "--sizes", 8)
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "straight") != before
+
+
 def test_other_settings_take_the_place_of_what_was_there(source: Path, tmp_path: Path) -> None:
     made(source, tmp_path, "--sizes", 8)
     made(source, tmp_path, "--sizes", 8, "--resample", "lanczos")

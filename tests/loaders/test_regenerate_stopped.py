@@ -1,10 +1,14 @@
 """A run that a full disk, a signal or a crash ends leaves no half of a file, and is gone on from where it was."""
 
+import contextlib
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -85,14 +89,30 @@ def wait_for(happens: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def blocked(originals: Originals, folder: Path) -> tuple[Path, Path, bytes]:
-    """Lay out folders whose last train photograph is a pipe that nobody writes to: a run waits there."""
-    lay_folders(folder, originals)
-    name, file, _ = originals.rows("train")[-1]
-    path = folder / "train" / name[:9] / name
-    path.unlink()
-    os.mkfifo(path)
-    return folder, path, file
+@dataclass(frozen=True)
+class Held:
+    """Unpacked photographs, the last of train held: whoever opens it waits until it is let go."""
+
+    folder: Path
+    let_go: Callable[[], None]
+
+
+@pytest.fixture
+def held(originals: Originals, tmp_path: Path) -> Iterator[Held]:
+    """By a lease (see fcntl(2)), which keeps others waiting for up to 45 seconds."""
+    folder = lay_folders(tmp_path / "in", originals)
+    heard = signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent when somebody waits
+    with contextlib.ExitStack() as holding:
+        file = holding.enter_context(photograph(folder, originals, -1).open("r+b"))
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield Held(folder, holding.close)
+    signal.signal(signal.SIGIO, heard)
+
+
+def photograph(folder: Path, originals: Originals, row: int) -> Path:
+    """Return where a photograph of train lies."""
+    name, _, _ = originals.rows("train")[row]
+    return folder / "train" / name[:9] / name
 
 
 def chunks_done(out: Path) -> int:
@@ -100,10 +120,11 @@ def chunks_done(out: Path) -> int:
 
 
 @pytest.mark.keeps("B2")
-def test_killed_in_the_middle_and_run_again(originals: Originals, source: Path, tmp_path: Path, start: Start) -> None:
-    folder, pipe, file = blocked(originals, tmp_path / "in")
+def test_killed_in_the_middle_and_run_again(
+    held: Held, originals: Originals, source: Path, tmp_path: Path, start: Start
+) -> None:
     out = tmp_path / "out"
-    process = start(folder, out)
+    process = start(held.folder, out)
     whole = -(-len(originals.rows("train")) // 64) - 1  # all chunks but the one that waits
     wait_for(lambda: chunks_done(out) == whole)
     workers = children(process.pid)
@@ -112,11 +133,12 @@ def test_killed_in_the_middle_and_run_again(originals: Originals, source: Path, 
     assert len(workers) >= 2
     wait_for(lambda: not any(map(is_running, workers)))
     assert final_files(out) == []
-    pipe.unlink()
-    pipe.write_bytes(file)
-    read = folder / "train" / originals.rows("train")[0][0][:9] / originals.rows("train")[0][0]
-    read.write_bytes(b"of a chunk that is finished, and not read again")
-    assert attempt(folder, out, "--sizes", 8, 32, workers=2) == 0
+    held.let_go()
+    read = photograph(held.folder, originals, 0)
+    before = read.stat()
+    read.write_bytes(b"of a chunk that is finished, and not read again".ljust(before.st_size))
+    os.utime(read, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert attempt(held.folder, out, "--sizes", 8, 32, workers=2) == 0
     assert attempt(source, tmp_path / "straight", "--sizes", 8, 32) == 0
     assert files_of(out) == files_of(tmp_path / "straight")
     assert [path.name for path in (out / ".partial").iterdir()] == ["lock"]
@@ -124,9 +146,8 @@ def test_killed_in_the_middle_and_run_again(originals: Originals, source: Path, 
 
 @pytest.mark.keeps("B4")
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_stopped(number: int, code: int, originals: Originals, tmp_path: Path, start: Start) -> None:
-    folder, _, _ = blocked(originals, tmp_path / "in")
-    process = start(folder, tmp_path / "out")
+def test_stopped(number: int, code: int, held: Held, tmp_path: Path, start: Start) -> None:
+    process = start(held.folder, tmp_path / "out")
     wait_for(lambda: chunks_done(tmp_path / "out") > 0)
     workers = children(process.pid)
     process.send_signal(number)
@@ -138,9 +159,8 @@ def test_stopped(number: int, code: int, originals: Originals, tmp_path: Path, s
 
 
 @pytest.mark.keeps("B6")
-def test_a_worker_that_dies(originals: Originals, tmp_path: Path, start: Start) -> None:
-    folder, _, _ = blocked(originals, tmp_path / "in")
-    process = start(folder, tmp_path / "out")
+def test_a_worker_that_dies(held: Held, tmp_path: Path, start: Start) -> None:
+    process = start(held.folder, tmp_path / "out")
     wait_for(lambda: chunks_done(tmp_path / "out") > 0)
     os.kill(max(children(process.pid)), 9)
     _, error = process.communicate(timeout=SECONDS)
@@ -168,3 +188,36 @@ def test_a_photograph_mended_after_a_kill_is_in_what_was_packed_already(
 
 def _stop(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("row", [0, -1])
+def test_a_photograph_that_changes_after_a_kill_is_read_again(
+    row: int, originals: Originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what was packed of it; the other chunks are not read again."""
+    folder, out = lay_folders(tmp_path / "in", originals), tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("loaders._placing.put", _stop)
+        assert attempt(folder, out) == 130
+    made = {path.name: path.stat().st_mtime_ns for path in out.glob(".partial/*/train-*.npz")}
+    photograph(folder, originals, row).write_bytes(photograph(folder, originals, 100).read_bytes())
+    with monkeypatch.context() as patched:
+        patched.setattr("loaders._placing.put", _stop)
+        assert attempt(folder, out) == 130
+    again = {path.name: path.stat().st_mtime_ns for path in out.glob(".partial/*/train-*.npz")}
+    assert [name for name in made if again[name] != made[name]] == [sorted(made)[row]]
+    assert attempt(folder, out) == 0
+    assert attempt(folder, tmp_path / "straight") == 0
+    assert files_of(out) == files_of(tmp_path / "straight")
+
+
+def test_killed_while_files_move_to_their_place(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody vouches for is removed, also by a run for other sizes."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("loaders._placing._replace_sidecar", _stop)
+        assert attempt(source, out) == 130
+    assert len(final_files(out)) == 2
+    assert attempt(source, out, "--sizes", 16) == 0
+    assert attempt(source, tmp_path / "straight", "--sizes", 16) == 0
+    assert tree(out) == tree(tmp_path / "straight")
