@@ -8,8 +8,9 @@ import tokenize
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -82,7 +83,8 @@ class ByteRange(io.RawIOBase):
 
     def __init__(self, path: Path, offset: int = 0, size: int | None = None) -> None:
         self._file = open_file(path)
-        self._offset, self._size, self._at = offset, path.stat().st_size - offset if size is None else size, 0
+        self._offset, self._at = offset, 0
+        self._size = self._file.seek(0, io.SEEK_END) - offset if size is None else size
 
     def readable(self) -> bool:
         return True
@@ -189,32 +191,42 @@ def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[s
     return kept, skipped
 
 
-def open_zip_member(path: Path, name: str) -> BinaryIO:
-    """Open one member of a zip as a seekable file: in place when it is stored, inflating again to go back otherwise."""
-    with reading(path, f"member {name}"):
-        archive = zipfile.ZipFile(io.BufferedReader(ByteRange(path), _PIECE))
-        info = archive.getinfo(name)
+def find_zip_member(path: Path, name: str) -> Callable[[], BinaryIO]:
+    """Return what opens one member of a zip as a seekable file, as often as it is called.
+
+    It is read in place when it is stored; otherwise it is inflated again to go back.
+    """
+    with reading(path, f"member {name}"), open_file(path) as file:
+        info = {info.filename: info for info in zip_directory(file)}[name]
         if info.flag_bits & 1:
             raise SourceProblem(f"{path}: member {name} is encrypted, upstream's are not. Download it again.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SourceProblem(f"{path}: expected the member {name} stored or deflated. Download it again.")
         if info.file_size > _MEMBER_LIMIT:
             raise SourceProblem(f"{path}: member {name} claims {info.file_size:,} bytes, expected at most 4 GB.")
-        if info.compress_type != zipfile.ZIP_STORED:
-            return cast(BinaryIO, archive.open(info))
-        with archive, open_file(path, 0) as file:
-            offset = _data_offset(file, info)
-        return io.BufferedReader(ByteRange(path, offset, info.file_size), _PIECE)
+        if info.compress_type == zipfile.ZIP_STORED:
+            return partial(open_range, path, _data_offset(file, info), info.file_size)
+    return partial(_open_deflated, path, info)
+
+
+def open_range(path: Path, offset: int = 0, size: int | None = None) -> BinaryIO:
+    """Open a part of a file, to its end by default."""
+    return io.BufferedReader(ByteRange(path, offset, size), _PIECE)
+
+
+def _open_deflated(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
+    with reading(path, f"member {info.filename}"):
+        return cast(BinaryIO, zipfile.ZipFile(open_range(path)).open(info))
 
 
 def is_gzip(path: Path) -> bool:
     """Say whether a file is a gzip stream, whatever its name."""
-    with open_file(path, 0) as file:
+    with open_file(path, ahead=False) as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def open_plain(path: Path) -> BinaryIO:
     """Open a file for reading here and there, through gzip when its content is gzip."""
     if not is_gzip(path):
-        return open_file(path, 0)
+        return open_file(path, ahead=False)
     return cast(BinaryIO, _open_gzip(path if is_local(path) else open_file(path), "rb"))

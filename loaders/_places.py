@@ -5,6 +5,7 @@ reason. A URL carries no credentials: each machine finds its own, where the file
 """
 
 import errno
+import io
 import os
 import shutil
 import tempfile
@@ -23,7 +24,7 @@ _LIBRARIES |= {"httpx", "huggingface_hub", "paramiko", "s3fs", "upath"}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PARTIAL = ".partial"  # the folder, beside finished files, of what is being made
 _STAMPS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modified", "mtime")  # by file system
-STREAM = 8 << 20  # bytes of a request when a remote file is read from one end to the other
+_LEAST, _MOST = 1 << 18, 8 << 20  # bytes of a request to a store: of the first, and of one in a file read to its end
 
 
 def place(text: str) -> Path:
@@ -73,12 +74,59 @@ def key(path: Path) -> bytes:
     return os.fsencode(path.resolve()) if is_local(path) else str(path).encode()
 
 
-def open_file(path: Path, block: int = STREAM) -> BinaryIO:
-    """Open a file for reading. Of a remote one, `block` bytes are asked for at a time; 0 asks for just what is read."""
+def open_file(path: Path, *, ahead: bool = True) -> BinaryIO:
+    """Open a file for reading. Of a remote one, more is asked for than is read, unless `ahead` is not set."""
     if is_local(path):
         return path.open("rb", buffering=0)
-    options: dict[str, Any] = {"cache_type": "readahead", "block_size": block} if block else {"cache_type": "none"}
-    return cast(BinaryIO, _remote(path).open("rb", **options))
+    file = _remote(path).open("rb", cache_type="none")
+    return cast(BinaryIO, _Ahead(file) if ahead else file)
+
+
+class _Ahead(io.RawIOBase):
+    """A remote file. Each request asks for twice as much as the one before while it is read in one go.
+
+    So a header costs little, and a gigabyte few requests.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._piece, self._start, self._at, self._ask = file, b"", 0, 0, _LEAST
+        self._size = file.seek(0, io.SEEK_END)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        if self._at >= self._size:
+            return 0
+        if not self._start <= self._at < self._start + len(self._piece):
+            self._fetch()
+        begin = self._at - self._start
+        piece = memoryview(self._piece)[begin : begin + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def _fetch(self) -> None:
+        goes_on = self._piece and self._at == self._start + len(self._piece)
+        self._ask = min(2 * self._ask, _MOST) if goes_on else _LEAST
+        self._piece, self._start = b"", self._at  # an end of memory for the piece that was read before the next comes
+        self._file.seek(self._at)
+        self._piece = self._file.read(min(self._ask, self._size - self._at))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 @contextmanager

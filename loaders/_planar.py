@@ -7,8 +7,9 @@ that a batch of 1.6 GB is never whole in memory, and no code that a file names i
 import io
 import threading
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from loaders import _pickles
-from loaders._archives import ByteRange, MemberStream, open_zip_member, reading, zip_directory
+from loaders._archives import ByteRange, MemberStream, find_zip_member, open_range, reading, zip_directory
 from loaders._errors import SourceProblem
 from loaders._places import identity
 
@@ -149,33 +150,31 @@ def _read(file: BinaryIO, count: int) -> bytearray:
 
 
 def _arrays(file: BatchFile) -> dict[str, Stored]:
-    with reading(file.path, file.member or "the batch"), _open(file) as stream:
+    opens = find_zip_member(file.path, file.member) if file.member else partial(open_range, file.path)
+    with reading(file.path, file.member or "the batch"), opens() as stream:
         start = stream.read(4)
+        infos = zip_directory(stream) if start == b"PK\x03\x04" else []
     if start == b"PK\x03\x04":
-        with reading(file.path, file.member or "the npz"), _open(file) as stream:
-            members = {info.filename.removesuffix(".npy"): info for info in zip_directory(stream)}
-        return {name: _NpzArray.read(file, info) for name, info in members.items() if name in ("data", "labels")}
+        members = {info.filename.removesuffix(".npy"): info for info in infos}
+        return {name: _NpzArray.read(file, opens, info) for name, info in members.items() if name in ("data", "labels")}
     if file.member is None and start[:1] == b"\x80":
         with reading(file.path, "the pickle"):
             return {name: _RawArray(file.path, a) for name, a in _pickles.arrays(file.path).items() if name != "mean"}
     raise SourceProblem(f"{file}: expected an npz or a pickled batch, found neither.")
 
 
-def _open(file: BatchFile) -> BinaryIO:
-    return open_zip_member(file.path, file.member) if file.member else io.BufferedReader(ByteRange(file.path))
-
-
 @dataclass(frozen=True)
 class _NpzArray:
     file: BatchFile
+    opens: Callable[[], BinaryIO]
     info: zipfile.ZipInfo
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
 
     @classmethod
-    def read(cls, file: BatchFile, info: zipfile.ZipInfo) -> "_NpzArray":
+    def read(cls, file: BatchFile, opens: Callable[[], BinaryIO], info: zipfile.ZipInfo) -> "_NpzArray":
         with reading(file.path, f"{file.member or 'the npz'}/{info.filename}"):
-            with _npz_stream(file, info) as stream:
+            with _npz_stream(file, opens, info) as stream:
                 shape, fortran, dtype = _npy_header(stream)
                 header = stream.tell()
             if info.file_size > _DEFLATE_LIMIT * max(info.compress_size, 1):
@@ -189,16 +188,16 @@ class _NpzArray:
                 raise SourceProblem(
                     f"{file}: {info.filename} claims {dtype} {list(shape)}, which is not what it holds."
                 )
-        return cls(file, info, shape, dtype)
+        return cls(file, opens, info, shape, dtype)
 
     def open(self) -> BinaryIO:
-        stream = _npz_stream(self.file, self.info)
+        stream = _npz_stream(self.file, self.opens, self.info)
         _npy_header(stream)
         return stream
 
 
-def _npz_stream(file: BatchFile, info: zipfile.ZipInfo) -> BinaryIO:
-    return io.BufferedReader(MemberStream(_open(file), info, f"{file}/{info.filename}"), 4096)
+def _npz_stream(file: BatchFile, opens: Callable[[], BinaryIO], info: zipfile.ZipInfo) -> BinaryIO:
+    return io.BufferedReader(MemberStream(opens(), info, f"{file}/{info.filename}"), 4096)
 
 
 def _npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

@@ -180,7 +180,7 @@ def check_size(archive: Archive, siblings: Iterable[Source], partial: bool) -> N
     path, expected = archive.path, archive.expected
     if path.is_dir():
         return
-    with open_file(path, 0) as file:
+    with open_file(path, ahead=False) as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
         raise SourceProblem(
