@@ -124,9 +124,6 @@ def run(plan: Plan, options: Options, destination: Destination | None = None) ->
         if options.crew.is_remote and progress.shares:
             progress.say(progress.by_worker())
         return built
-    except BaseException:
-        staging.remove_unfinished(options.out / staging.FOLDER)
-        raise
     finally:
         progress.close()
 
@@ -225,7 +222,10 @@ class _Run:
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """Keep other builds out of a folder. A store has no locks: two runs into one are their owner's to keep apart."""
+    """Keep other builds out of a folder, and leave nothing half written in it; of others' shards nothing is touched.
+
+    A store has no locks: two runs into one are their owner's to keep apart.
+    """
     if not is_local(out):
         yield
         return
@@ -234,7 +234,11 @@ def _locked(out: Path) -> Iterator[None]:
         note.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(note.with_name("lock"), timeout=0):
             note.write_text(str(os.getpid()))
-            yield
+            try:
+                yield
+            except BaseException:
+                staging.remove_unfinished(note.parent)
+                raise
     except filelock.Timeout:
         raise Problem(
             f"{out}: another build (process {note.read_text()}) is writing there. Wait for it, or choose another --out."

@@ -381,6 +381,21 @@ def test_stopped_builds_leave_nothing_half_written(large: Path, tmp_path: Path) 
     assert leftovers(tmp_path / "out") == []
 
 
+@pytest.mark.keeps("B5")
+def test_a_second_builder_does_the_first_no_harm(laid: archives.Laid, large: Path, tmp_path: Path) -> None:
+    """The first stands still in the middle of a shard while the second is refused."""
+    out = tmp_path / "out"
+    with started(arguments(large, out, 1), tmp_path / "log") as running:
+        running.wait_until(lambda: writing(out))
+        os.killpg(running.process.pid, signal.SIGSTOP)
+        assert writing(out)
+        said = build(laid, out, code=1)
+        os.killpg(running.process.pid, signal.SIGCONT)
+        running.end(0)
+    assert f"process {running.process.pid}" in said
+    assert rows_of(out, "64x64") == 8000
+
+
 @pytest.mark.keeps("B4")
 def test_stopped_while_workers_start(large: Path, tmp_path: Path) -> None:
     """Ctrl-C before a worker has got round to leaving it to the driver."""
