@@ -1,7 +1,12 @@
 """From "these configs are wanted" to "their archives are here": find, fetch what may be, name what may not."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import filelock
 
 from loaders._dataset import Config, Loader
 from loaders._errors import SourceProblem
@@ -68,13 +73,43 @@ def fetch(source: Source, folder: Path) -> Path:
 
     Raises SourceProblem when the server does not answer or sends other bytes than were published.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import http_get
-
     if not is_local(folder) or (folder.is_dir() and not os.access(folder, os.W_OK)):
         folder = default_folder()
     folder.mkdir(parents=True, exist_ok=True)
     place, part = folder / source.name, folder / f"{source.name}.part"
+    with _alone(place, part):
+        if not place.is_file():
+            _download(source, place, part)
+    return place
+
+
+@contextmanager
+def _alone(place: Path, part: Path) -> Iterator[None]:
+    """Wait until no other process downloads the file."""
+    lock = Path(f"{part}.lock")
+    with ExitStack() as held:
+        try:
+            held.enter_context(filelock.FileLock(lock, timeout=0))
+        except filelock.Timeout:
+            print(f"{place}: another process downloads it; waiting for that", file=sys.stderr)
+            held.enter_context(filelock.FileLock(lock))
+        held.callback(lock.unlink, missing_ok=True)
+        yield
+
+
+def _download(source: Source, place: Path, part: Path) -> None:
+    if not _is_whole(part, source):
+        _get(source, part)
+        _verify(source, part)
+    part.replace(place)
+    remember_sha256(place, source.sha256)
+
+
+def _get(source: Source, part: Path) -> None:
+    """Ask for what of the source is not there yet."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import http_get
+
     url = str(source.url).replace("https://huggingface.co", constants.ENDPOINT)
     try:
         with part.open("ab") as file:
@@ -82,12 +117,13 @@ def fetch(source: Source, folder: Path) -> Path:
     except Exception as error:  # the client's errors have no common base; each means: not downloaded
         raise SourceProblem(
             f"{source.name}: expected to download it from {url}, but {error}. Run again to go on where it stopped, "
-            f"or put the file into {folder}/ yourself."
+            f"or put the file into {part.parent}/ yourself."
         ) from error
-    _verify(source, part)
-    part.replace(place)
-    remember_sha256(place, source.sha256)
-    return place
+
+
+def _is_whole(part: Path, source: Source) -> bool:
+    """Say whether an earlier download came to its end, and was killed before it was verified."""
+    return part.is_file() and part.stat().st_size == source.bytes and sha256_of(part) == source.sha256
 
 
 def _usable(part: Path, source: Source) -> int:

@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +40,7 @@ class Server:
     status: int = 200
     stop_after: list[int] = field(default_factory=list)  # bytes sent before a request is broken off
     asked: list[str | None] = field(default_factory=list)
+    pause: float = 0  # seconds before the content is sent
     url: str = ""
 
 
@@ -54,6 +57,7 @@ def serving(server: Server) -> Iterator[Server]:
                 self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            time.sleep(server.pause)
             self.wfile.write(body[: server.stop_after.pop(0)] if server.stop_after else body)
             self.close_connection = True
 
@@ -93,6 +97,17 @@ def test_a_download_goes_on_where_it_broke_off(done: int, tmp_path: Path) -> Non
     assert holds_only(tmp_path, "a.tar")
 
 
+@pytest.mark.keeps("S6")
+def test_two_that_download_into_one_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The second waits for the first, and takes what it made."""
+    with serving(Server(pause=0.5)) as server, ThreadPoolExecutor(2) as both:
+        places = list(both.map(_obtain.fetch, [source(server.url)] * 2, [tmp_path] * 2))
+    assert [place.read_bytes() for place in places] == [CONTENT, CONTENT]
+    assert server.asked == [None]
+    assert holds_only(tmp_path, "a.tar")
+    assert f"{tmp_path / 'a.tar'}: another process downloads it" in capfd.readouterr().err
+
+
 @pytest.mark.keeps("S5")
 def test_a_server_without_range_sends_all_again(tmp_path: Path) -> None:
     (tmp_path / "a.tar.part").write_bytes(CONTENT[:1000])
@@ -106,6 +121,15 @@ def test_a_part_as_long_as_the_whole_is_not_taken_for_it(tmp_path: Path) -> None
     with serving(Server()) as server:
         assert _obtain.fetch(source(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked == [None]
+
+
+def test_a_part_that_is_whole_is_verified_and_not_asked_for_again(tmp_path: Path) -> None:
+    """A run may be killed while it verifies."""
+    (tmp_path / "a.tar.part").write_bytes(CONTENT)
+    with serving(Server()) as server:
+        assert _obtain.fetch(source(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.asked == []
+    assert holds_only(tmp_path, "a.tar")
 
 
 @pytest.mark.keeps("S6")
