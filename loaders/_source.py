@@ -84,14 +84,13 @@ class Archive:
 
     def sha256(self, stopped: Callable[[], bool] = lambda: False) -> str:
         """Return its SHA-256, by reading it if no earlier run did. Raises InterruptedError once `stopped` says so."""
-        if not self.files:
-            known = remembered_sha256(self.path) or sha256_of(self.path, stopped)
-            remember_sha256(self.path, known)
+        note = self.path / self.files.stamp if self.files else self.path  # a note for each choice of files
+        facts = self.identity  # as it is before it is read: what is written to it meanwhile was perhaps not hashed
+        if known := remembered_sha256(note, facts):
             return known
-        note = self.path / self.files.stamp  # a note for each choice of files
-        known = remembered_sha256(note, self.identity) or _folder.sha256_of(self.path, self.files.names, stopped)
-        remember_sha256(note, known, self.identity)
-        return known
+        found = _folder.sha256_of(self.path, self.files.names, stopped) if self.files else sha256_of(self.path, stopped)
+        remember_sha256(note, found, facts)
+        return found
 
 
 @dataclass(frozen=True)

@@ -229,6 +229,21 @@ def test_a_digest_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
     assert _source.remembered_sha256(path) is None
 
 
+@pytest.mark.keeps("S1")
+def test_bytes_that_change_while_they_are_hashed_are_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(bytes(3 << 20))
+    archive = Archive(path, None)
+
+    def written_to() -> bool:
+        path.write_bytes(bytes(range(256)) * (3 << 12))
+        return False
+
+    archive.sha256(written_to)
+    assert archive.sha256() == _source.sha256_of(path)
+    assert archive.sha256() == _source.sha256_of(path)
+
+
 def test_another_file_of_the_same_content_is_not_known(tmp_path: Path) -> None:
     for name in ("a.tar", "b.tar"):
         (tmp_path / name).write_bytes(CONTENT)
