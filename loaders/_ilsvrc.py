@@ -141,7 +141,11 @@ def validation_labels() -> list[int]:
 
 
 def truth_labels(path: Path) -> list[int]:
-    """Return the same from the development kit, whose ids are 1-based in the order of map_clsloc.txt."""
+    """Return the same from the development kit, whose ids are 1-based in the order of map_clsloc.txt.
+
+    Raises SourceProblem unless it says of every photograph what the package does: files of that name in other orders
+    are about, and nothing else would tell.
+    """
     text = path.read_bytes() if path.name == TRUTH else _from_devkit(path)
     order = classes.clsloc_to_ilsvrc()
     ids = [int(word) if word.isdigit() else -1 for word in text.split()]
@@ -149,7 +153,14 @@ def truth_labels(path: Path) -> list[int]:
         raise SourceProblem(f"{path}: holds the class id {strange}, expected ids from 1 to 1000, one a line.")
     if len(ids) != COUNTS["validation"]:
         raise SourceProblem(f"{path}: holds {len(ids):,} class ids, expected {COUNTS['validation']:,}.")
-    return [order[i - 1] for i in ids]
+    labels, known = [order[i - 1] for i in ids], validation_labels()
+    if wrong := [number for number, pair in enumerate(zip(labels, known, strict=True), 1) if pair[0] != pair[1]]:
+        raise SourceProblem(
+            f"{path}: gives {len(wrong):,} of {len(ids):,} photographs another class than the development kit does, "
+            f"first ILSVRC2012_val_{wrong[0]:08d}.JPEG; expected its ids, in the order of map_clsloc.txt. "
+            "Delete it to use the labels that come with the package."
+        )
+    return labels
 
 
 def _from_devkit(path: Path) -> bytes:

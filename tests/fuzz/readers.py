@@ -234,10 +234,12 @@ def _list_seeds() -> list[bytes]:
     return ["".join(f"{name}{end}" for name in names).encode() for end in ("\n", "\r\n")]
 
 
+@cache
 def _truth_seeds() -> list[bytes]:
-    return [b"".join(b"%d\n" % (n % 1000 + 1) for n in range(50_000))]
+    return [archives.truth_text(archives.truth_ids())]
 
 
+@cache
 def _devkit_seeds() -> list[bytes]:
     (text,) = _truth_seeds()
     name = f"ILSVRC2012_devkit_t12/data/{TRUTH}"
@@ -437,10 +439,8 @@ READERS = {
         Reader("tars", TRAIN_TAR, _tars_seeds, _read_tars, longest=1 << 16),
         Reader("gzip", "a.tar.gz", _gzip_seeds, lambda folder: _members(folder / "a.tar.gz"), checked=True),
         Reader("list", "1percent.txt", _list_seeds, lambda folder: sorted(subset._listed(folder / "1percent.txt"))),
-        Reader("devkit", DEVKIT, _devkit_seeds, lambda f: _ilsvrc.truth_labels(f / DEVKIT), True),
-        Reader(
-            "truth", _ilsvrc.TRUTH, _truth_seeds, lambda f: _ilsvrc.truth_labels(f / _ilsvrc.TRUTH), longest=1 << 18
-        ),
+        Reader("devkit", DEVKIT, _devkit_seeds, lambda f: _ilsvrc.truth_labels(f / DEVKIT), True, longest=1 << 18),
+        Reader("truth", TRUTH, _truth_seeds, lambda f: _ilsvrc.truth_labels(f / TRUTH), True, longest=1 << 18),
         Reader("sidecar", SIDECAR, _sidecar_seeds, _read_sidecar),
         Reader("note", "note", _note_seeds, _read_note),
         Reader("receipt", "train-00000-of-00001.receipt.npz", _receipt_seeds, _read_receipt),

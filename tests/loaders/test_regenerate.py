@@ -180,13 +180,19 @@ def test_subsample_keeps_every_nth_class_and_its_label(originals: Originals, sou
     assert set(validation["labels"].tolist()) == kept
 
 
-def test_the_devkit_wins_over_the_packages_labels(originals: Originals, tmp_path: Path) -> None:
+@pytest.mark.keeps("S18")
+def test_a_truth_that_is_not_the_devkits_is_refused(
+    originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lay_tars(tmp_path / "in", originals)
-    ids = [id % 1000 + 1 for id in archives.truth_ids()]
-    (tmp_path / "in" / archives.TRUTH).write_bytes(archives.truth_text(ids))
+    truth = tmp_path / "in" / archives.TRUTH
+    truth.write_bytes(archives.truth_text(archives.truth_ids()))
     made(tmp_path / "in", tmp_path / "out", "--sizes", 8)
     ((_, validation),) = members(tmp_path / "out" / "Imagenet8_val_npz.zip")
-    assert validation["labels"].tolist() == [label % 1000 + 1 for _, _, label in originals.rows("validation")]
+    assert validation["labels"].tolist() == [label for _, _, label in originals.rows("validation")]
+    truth.write_bytes(archives.truth_text(number % 1000 + 1 for number in archives.truth_ids()))
+    made(tmp_path / "in", tmp_path / "out", "--sizes", 8, code=1)
+    assert f"{truth}: gives 50,000 of 50,000" in capsys.readouterr().err
 
 
 # Runs over the same folder
