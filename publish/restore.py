@@ -1,4 +1,4 @@
-"""`python -m publish.restore ORG/NAME TAG`: go back to a tag, in one commit."""
+"""`python -m publish.restore ORG/NAME TAG`: go back to a tag, in one commit. People's files and edits of now stay."""
 
 import argparse
 import sys
@@ -9,8 +9,12 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
 from loaders import Problem
-from publish import hub, manifest, verify
+from publish import hub, manifest, merge, verify
+from publish.commit import read_manifest
 from publish.hub import Head, Repository
+from publish.manifest import Manifest
+
+_CARD = "README.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,36 +22,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m publish.restore", description=__doc__)
     parser.add_argument("repository", metavar="ORG/NAME")
     parser.add_argument("tag", help="the tag (or commit) to go back to")
+    parser.add_argument("--overwrite-card", action="store_true", help="give up people's edits of computed parts")
     options = parser.parse_args(arguments)
     try:
-        print(restore(Repository(options.repository), options.tag))
+        print(restore(Repository(options.repository), options.tag, options.overwrite_card))
         return 0
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
 
 
-def restore(place: Repository, tag: str) -> str:
-    """Make the files of the tag the head's, in one commit, and return what was done; raises Problem."""
+def restore(place: Repository, tag: str, overwrite: bool = False) -> str:
+    """Make our files of the tag the head's, in one commit, and return what was done; raises Problem.
+
+    People's files stay as they are now, and so does what they wrote in the card: computed parts alone go back, unless a
+    person edited one of them and `overwrite` is not set.
+    """
     wanted, head = place.head(tag), place.head()
     if wanted is None or head is None:
         raise Problem(f"{place.name}: has no tag {tag}." if wanted is None else f"{place.name}: has no commit yet.")
     if manifest.NAME not in wanted.files:
         raise Problem(f"{place.name}: at {tag} there was nothing that this project published.")
-    changed = len(_operations(place, wanted, head))
+    changed = len(_operations(place, wanted, head, overwrite))
     if not changed:
         return f"{place.name}: is what {tag} is already"
-    commit = hub.patiently(partial(_go_back, place, wanted, tag), f"{place.name}: committing")
+    commit = hub.patiently(partial(_go_back, place, wanted, tag, overwrite), f"{place.name}: committing")
     if faults := verify.remote(place, commit):
         raise Problem(f"{place.name}: went back to {tag}, which is not whole:\n" + "\n".join(faults))
     return f"{place.name}: is what {tag} was ({changed} files changed, commit {commit[:8]})"
 
 
-def _go_back(place: Repository, wanted: Head, tag: str) -> str:
+def _go_back(place: Repository, wanted: Head, tag: str, overwrite: bool) -> str:
     """Commit what is left to do; nothing, when an earlier try landed although its answer was lost."""
     head = place.head()
     assert head
-    operations = _operations(place, wanted, head)
+    operations = _operations(place, wanted, head, overwrite)
     if not operations:
         return head.commit
     done = place.api.create_commit(
@@ -56,13 +65,38 @@ def _go_back(place: Repository, wanted: Head, tag: str) -> str:
     return str(done.oid)
 
 
-def _operations(place: Repository, wanted: Head, head: Head) -> list[Any]:
-    changed = [path for path, file in wanted.files.items() if head.files.get(path) != file]
-    large = [path for path in changed if wanted.files[path].sha256]
-    copies = [CommitOperationCopy(path, path, src_revision=wanted.commit) for path in large]
+def _operations(place: Repository, wanted: Head, head: Head, overwrite: bool) -> list[Any]:
+    """Return what makes the files of either manifest those of the wanted one's, and the card; no others."""
+    old = read_manifest(place, head)
+    ours, back = _paths(old), _paths(read_manifest(place, wanted))
+    changed = sorted(path for path in back & set(wanted.files) if head.files.get(path) != wanted.files[path])
+    for path in changed:
+        if path in head.files and path not in ours:
+            raise Problem(
+                f"{place.name}: holds another file at {path}, which this project did not put there. Move it away."
+            )
+    copies = [CommitOperationCopy(path, path, wanted.commit) for path in changed if wanted.files[path].sha256]
     small = [path for path in changed if not wanted.files[path].sha256]
     adds = [CommitOperationAdd(path, place.content(path, wanted.commit)) for path in small]
-    return [*copies, *adds, *(CommitOperationDelete(path) for path in sorted(set(head.files) - set(wanted.files)))]
+    gone = [CommitOperationDelete(path) for path in sorted((ours - back) & set(head.files))]
+    return [*copies, *adds, *_card(place, wanted, head, old, overwrite), *gone]
+
+
+def _paths(found: Manifest | None) -> set[str]:
+    return {manifest.NAME} | (found.paths() if found else set())
+
+
+def _card(
+    place: Repository, wanted: Head, head: Head, old: Manifest | None, overwrite: bool
+) -> list[CommitOperationAdd]:
+    ours, theirs = place.read(_CARD, wanted), place.read(_CARD, head)
+    if ours is None or ours == theirs:
+        return []
+    if theirs is not None:
+        where = f"{place.name}/{_CARD}"
+        text = merge.decoded(ours, f"{where} as it was")
+        ours = merge.merge(text, theirs, old.card if old else {}, where, overwrite).encode()
+    return [CommitOperationAdd(_CARD, ours)] if ours != theirs else []
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from publish import manifest
 from tests.hub import Fault
-from tests.publish.pushing import Desk, contents, flip, is_whole
+from tests.publish.pushing import Desk, card, contents, flip, is_whole, read_manifest
 
 COMMIT = {"method": "POST", "path": "/commit/"}
+NOTE = {"NOTES.md": b"By a person.\n"}
 
 
 @pytest.fixture
@@ -16,15 +18,21 @@ def tagged(desk: Desk) -> dict[str, str]:
     desk.push("--tag", "v1", shards=3)
     found = contents(desk.repo())
     desk.push("--tag", "v2", source=desk.lay("newer", 40, variation=1))
-    desk.hub.commit(desk.name(), {"NOTES.md": b"By a person.\n"})
+    desk.hub.commit(desk.name(), dict(NOTE))
     return found
 
 
-@pytest.mark.keeps("P20")
+def ours(desk: Desk) -> dict[str, str]:
+    """Return what stands at the head without the person's file, which has to be there."""
+    assert desk.repo().read("NOTES.md") == NOTE["NOTES.md"]
+    return {path: sha256 for path, sha256 in contents(desk.repo()).items() if path not in NOTE}
+
+
+@pytest.mark.keeps("P20", "P14")
 def test_back_to_a_tag(desk: Desk, tagged: dict[str, str]) -> None:
     count = len(desk.repo().history())
     said = desk.run("publish.restore", desk.name(), "v1")
-    assert contents(desk.repo()) == tagged
+    assert ours(desk) == tagged
     assert (said.commits, said.sent, len(desk.repo().history())) == (1, 0, count + 1)
     assert "is what v1 was" in said.text
     again = desk.run("publish.restore", desk.name(), "v1")
@@ -37,7 +45,7 @@ def test_back_over_a_bad_network(fault: dict[str, object], desk: Desk, tagged: d
     count = len(desk.repo().history())
     desk.hub.inject(Fault(**COMMIT, **fault))  # type: ignore[arg-type]
     desk.run("publish.restore", desk.name(), "v1", hurry=1000.0)
-    assert contents(desk.repo()) == tagged
+    assert ours(desk) == tagged
     assert len(desk.repo().history()) == count + 1
 
 
@@ -46,6 +54,49 @@ def test_it_is_verified(desk: Desk, tagged: dict[str, str]) -> None:
     flip(desk.hub.store.path(tagged["8x8/train-00000-of-00003.parquet"]))
     said = desk.run("publish.restore", desk.name(), "v1", code=1)
     assert "went back to v1, which is not whole:\n8x8/train-00000-of-00003.parquet" in said.text
+
+
+def edit(desk: Desk, old: str, new: str) -> None:
+    """Let a person replace a text in the card."""
+    assert card(desk.repo()).count(old) == 1
+    desk.hub.commit(desk.name(), {"README.md": card(desk.repo()).replace(old, new).encode()})
+
+
+@pytest.mark.keeps("P13", "P20")
+def test_the_card_keeps_what_people_wrote_since(desk: Desk, tagged: dict[str, str]) -> None:
+    old = card(desk.repo(), "v1")
+    edit(desk, "\n## Provenance\n", "\nA word of theirs.\n\n## Provenance\n")
+    desk.run("publish.restore", desk.name(), "v1")
+    assert card(desk.repo()) == old.replace("\n## Provenance\n", "\nA word of theirs.\n\n## Provenance\n")
+    assert ours(desk) | {"README.md": tagged["README.md"]} == tagged
+    assert "is what v1 is already" in desk.run("publish.restore", desk.name(), "v1").text
+
+
+@pytest.mark.keeps("P13")
+def test_an_edit_of_what_is_computed_stops_it(desk: Desk, tagged: dict[str, str]) -> None:
+    edit(desk, "num_examples: 40", "num_examples: 41")
+    head = desk.repo().head()
+    said = desk.run("publish.restore", desk.name(), "v1", code=1)
+    assert "computed parts of the card were edited on the Hub: yaml dataset_info. Nothing was changed." in said.text
+    assert (said.commits, desk.repo().head()) == (0, head)
+    desk.run("publish.restore", desk.name(), "v1", "--overwrite-card")
+    assert ours(desk) == tagged
+
+
+@pytest.mark.keeps("P14")
+def test_a_file_of_theirs_at_a_path_of_the_tag_is_left_alone(desk: Desk, tagged: dict[str, str]) -> None:
+    path = "8x8/train-00002-of-00003.parquet"
+    head = desk.hub.commit(desk.name(), {path: b"Theirs.\n"})
+    said = desk.run("publish.restore", desk.name(), "v1", code=1)
+    assert f"holds another file at {path}, which this project did not put there. Move it away." in said.text
+    assert (said.commits, desk.repo().head()) == (0, head)
+
+
+def test_back_from_a_head_that_lost_its_manifest_and_card(desk: Desk, tagged: dict[str, str]) -> None:
+    desk.push(shards=3)
+    desk.hub.commit(desk.name(), {manifest.NAME: None, "README.md": None})
+    desk.run("publish.restore", desk.name(), "v1")
+    assert (ours(desk), read_manifest(desk.repo()).configs["8x8"]["train"].rows) == (tagged, 60)
 
 
 @pytest.mark.parametrize(("tag", "line"), [("v9", "has no tag v9"), ("first", "nothing that this project published")])
