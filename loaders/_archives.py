@@ -152,9 +152,9 @@ class MemberStream(io.RawIOBase):
         piece = b""
         while not piece and not self._inflate.eof:
             source = self._inflate.unconsumed_tail or self._compressed(_PIECE)
+            piece = self._inflate.decompress(source, wanted)  # of no source: what it still holds
             if not source:
                 break
-            piece = self._inflate.decompress(source, wanted)
         return piece
 
     def _compressed(self, wanted: int) -> bytes:

@@ -1,6 +1,7 @@
 """imagenet_resized: the contract, and the shapes that its batches come in."""
 
 import itertools
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 import loaders
 from loaders import imagenet_resized
-from loaders._planar import BatchFile, open_batch
+from loaders._archives import ByteRange
+from loaders._planar import Batch, BatchFile, open_batch
 from publish import sample as writers
 from tests import archives, contract
 from tests.archives import Laid
@@ -116,3 +118,20 @@ def test_an_archive_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     train, _ = archives.resized_batches(8)
     writers.write_validation_zip(tmp_path, 8, train[0])
     assert open_batch(file, 8).read(0, 5).tobytes() == train[0]["data"][:5].tobytes() != old
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+@pytest.mark.parametrize("rows", [*range(1, 40, 3), 341, 2049, 4097])
+def test_pictures_of_one_colour_are_read_to_their_end(rows: int, level: int, tmp_path: Path) -> None:
+    """Deflate has taken its last byte in long before the last one comes out."""
+    data, path = np.full((rows, 192), 7, np.uint8), tmp_path / "val_data.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+        for name, values in (("data", data), ("labels", np.full(rows, 5))):
+            with archive.open(f"{name}.npy", "w") as member:
+                np.save(member, values)
+    for step in (1, 7, 21, 2048):
+        batch = Batch(BatchFile(path), 8)
+        parts = [batch.read(at, min(at + step, rows)) for at in range(0, rows, step)]
+        assert np.array_equal(np.concatenate(parts), data)
+        assert batch.labels.tolist() == [4] * rows
+        batch.close()
