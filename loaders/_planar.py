@@ -25,6 +25,7 @@ from loaders._places import identity
 U8 = npt.NDArray[np.uint8]
 _DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
 _MOST_ROWS = 1_281_167  # of all batches together
+_SKIPPED = 1 << 22  # bytes of a compressed stream that are inflated at a time only to get past them
 _HEADER_LIMIT = 10_000  # characters of an npy header; upstream's have about 100
 
 
@@ -104,8 +105,7 @@ class Batch:
             if self._stream is None or start < self._at:
                 self.close()
                 self._stream, self._at = self._data.open(), 0
-            for at in range(self._at, start, 4096):
-                _read(self._stream, (min(at + 4096, start) - at) * self.width)
+            _skip(self._stream, (start - self._at) * self.width)
             pixels = np.frombuffer(_read(self._stream, (stop - start) * self.width), np.uint8)
             self._at = stop
         return pixels.reshape(stop - start, self.width)
@@ -136,6 +136,14 @@ def open_batch(file: BatchFile, size: int) -> Batch:
         _open_here.batch = None
         _open_here.batch, _open_here.key = Batch(file, size), key
     return _open_here.batch
+
+
+def _skip(file: BinaryIO, count: int) -> None:
+    if file.seekable():
+        file.seek(count, io.SEEK_CUR)
+        return
+    for at in range(0, count, _SKIPPED):
+        _read(file, min(_SKIPPED, count - at))
 
 
 def _read(file: BinaryIO, count: int) -> bytearray:

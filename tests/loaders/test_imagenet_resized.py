@@ -135,3 +135,26 @@ def test_pictures_of_one_colour_are_read_to_their_end(rows: int, level: int, tmp
         assert np.array_equal(np.concatenate(parts), data)
         assert batch.labels.tolist() == [4] * rows
         batch.close()
+
+
+@pytest.mark.parametrize("start", [499, 250, 1])
+def test_rows_before_those_wanted_are_not_read_where_they_are_not_compressed(
+    start: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that makes the last shard needs no bytes of the others, least of all from a store."""
+    data = np.random.default_rng(0).integers(0, 256, (500, 12_288), np.uint8)
+    (tmp_path / "val_data").write_bytes(archives.pickled({"data": data, "labels": [1] * 500}, 3))
+    batch = Batch(BatchFile(tmp_path / "val_data"), 64)
+    read: list[int] = []
+    readinto = ByteRange.readinto
+
+    def counted(file: ByteRange, buffer: memoryview) -> int:
+        read.append(readinto(file, buffer))
+        return read[-1]
+
+    monkeypatch.setattr(ByteRange, "readinto", counted)
+    assert np.array_equal(batch.read(start, start + 1), data[start : start + 1])
+    assert sum(read) <= 12_288 + (1 << 16)  # and what lies in the buffer
+    assert np.array_equal(batch.read(start + 1, start + 1), data[:0])
+    assert np.array_equal(batch.read(0, 2), data[:2])
+    batch.close()
