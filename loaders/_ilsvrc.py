@@ -35,16 +35,21 @@ _NUMBERED_FILE = {
 }
 
 
-def folders(split: str) -> list[str]:
-    """Return where a split's folder may lie in a folder of sources, the likeliest first."""
-    return [f"{top}/{_FOLDERS[split]}".lstrip("/") for top in _TOPS]
+def folder(source: Path, split: str) -> Path | None:
+    """Return the folder that a split's photographs are in, the likeliest first, or None when there is none.
+
+    An empty one is none: many have one, and Kaggle's beside it. For test, which may be absent, its photographs count:
+    a folder of that name may be of another kind.
+    """
+    start = "ILSVRC2012_test_" if split == "test" else ""
+    places = [source / f"{top}/{_FOLDERS[split]}".lstrip("/") for top in _TOPS]
+    return next((p for p in places if p.is_dir() and any(name.startswith(start) for name in listed(p))), None)
 
 
 def place(source: Path, split: str) -> Path | None:
     """Return the tar or else the folder that a split's photographs are in, or None when there is neither."""
-    tars, unpacked = [source / name for name in TARS[split]], [source / name for name in folders(split)]
-    found = [path for path in tars if path.is_file()] + [path for path in unpacked if path.is_dir()]
-    return next(iter(found), None)
+    tars = [source / name for name in TARS[split]]
+    return next((path for path in tars if path.is_file()), None) or folder(source, split)
 
 
 # Train: one tar, or one folder, a class

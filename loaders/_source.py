@@ -141,10 +141,9 @@ class SourceFolder:
         expected = Expected(facts["bytes"], facts["sha256"], self.origin) if facts else None
         return Archive(path, expected) if path.is_file() else None
 
-    def find_folder(self, names: Iterable[str]) -> Archive | None:
-        """Return the first of these folders that is there, or None. Of what lies in one, nobody published a digest."""
-        found = next((self.path / name for name in names if (self.path / name).is_dir()), None)
-        return Archive(found, None, unexpected_origin=self.origin if self._sidecar else "folder") if found else None
+    def unpacked(self, path: Path) -> Archive:
+        """Return a folder that an archive was unpacked to. Of what lies in it, nobody published a digest."""
+        return Archive(path, None, unexpected_origin=self.origin if self._sidecar else "folder")
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, chec
 from loaders._errors import SourceProblem
 from loaders._folder import Files
 from loaders._index import members_by_tar
-from loaders._places import entries
 from loaders._source import Archive, Found, Source, SourceFolder
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms); "
@@ -78,10 +77,10 @@ def find(config: Config, folder: SourceFolder) -> Found:
 def _find_photos(folder: SourceFolder, split: str) -> Archive | None:
     names = _ilsvrc.TARS[split]
     tars = [folder.find(SOURCES[name]) if name in SOURCES else folder.find_unregistered(name) for name in names]
-    unpacked = folder.find_folder(_ilsvrc.folders(split))
-    if split == "test" and unpacked and not any(name.startswith("ILSVRC2012_test_") for name in entries(unpacked.path)):
-        unpacked = None  # many have an empty folder of that name
-    return next((tar for tar in tars if tar), unpacked)
+    if tar := next((tar for tar in tars if tar), None):
+        return tar
+    unpacked = _ilsvrc.folder(folder.path, split)
+    return folder.unpacked(unpacked) if unpacked else None
 
 
 def _list(config: Config) -> str:

@@ -217,6 +217,31 @@ def test_an_empty_folder_is_no_test_split(tmp_path: Path) -> None:
     assert list(tables(laid, tmp_path)) == ["train", "validation"]
 
 
+@pytest.mark.parametrize("litter", [[], [".DS_Store"]])
+def test_an_empty_folder_does_not_hide_a_full_one(unpacked: Laid, litter: list[str], tmp_path: Path) -> None:
+    laid = archives.subset(tmp_path, test=True)
+    archives.unpack(tmp_path, "ILSVRC/Data/CLS-LOC")
+    for name in ("train", "val", "test"):
+        (tmp_path / name).mkdir()
+        for each in litter:
+            (tmp_path / name / each).touch()
+    (tmp_path / "test" / "test_mine.py").touch()
+    found, wanted = tables(laid, tmp_path), tables(unpacked, unpacked.folder)
+    assert list(found) == list(wanted)
+    assert all(found[split].equals(table) for split, table in wanted.items())
+
+
+@pytest.mark.keeps("S8")
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_photographs_of_an_empty_folder_are_missing(name: str, tmp_path: Path) -> None:
+    archives.subset(tmp_path)
+    archives.unpack(tmp_path)
+    for path in sorted((tmp_path / name).rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    with pytest.raises(loaders.MissingSources, match=rf"ILSVRC2012_img_{name}.tar[^|]*the folders it unpacks to"):
+        contract.plans("imagenet2012_subset", "1pct", tmp_path)
+
+
 @pytest.mark.keeps("S14")
 def test_litter_in_a_folder_is_counted(tmp_path: Path) -> None:
     archives.subset(tmp_path)

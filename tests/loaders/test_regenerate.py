@@ -117,6 +117,8 @@ def test_unpacked_folders_give_the_bytes_of_the_tars(
     top: str, nested: bool, originals: Originals, tmp_path: Path, whole: Path
 ) -> None:
     folders = lay_folders(tmp_path / "in", originals, top, nested=nested)
+    for name in ("train", "val") if top else ():
+        (folders / name).mkdir()  # an empty one does not hide a full one
     (folders / top / "train" / ".DS_Store").touch()
     made(folders, tmp_path / "out")
     assert files_of(tmp_path / "out") == files_of(whole)
