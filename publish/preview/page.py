@@ -21,7 +21,7 @@ _SERVED: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_pr
 
 @dataclass(frozen=True)
 class _Parts:
-    """The components of the page, and what of them is shown: dataset, config, split and class."""
+    """The components of the page, and what is shown: dataset, config, split, class, and the first of the rows."""
 
     shown: gr.State
     dataset: gr.Dropdown
@@ -63,9 +63,9 @@ def _lay(place: Place) -> _Parts:
     with gr.Tab("Rows"):
         with gr.Row(elem_id="turn"):
             label = gr.Dropdown([], label="Class (type to find one)", elem_id="label", min_width=200)
-            row = gr.Number(0, label="From row", precision=0, minimum=0, elem_id="row", min_width=110)
-            before = gr.Button(f"Previous {ROWS}", elem_id="before", min_width=110)
-            after = gr.Button(f"Next {ROWS}", elem_id="after", min_width=110)
+            row = gr.Number(0, label="From row", precision=0, elem_id="row", min_width=110)
+            before = gr.Button(f"Previous {ROWS}", elem_id="before", min_width=110, interactive=False)
+            after = gr.Button(f"Next {ROWS}", elem_id="after", min_width=110, interactive=False)
         where = gr.Markdown(elem_id="where")
         rows = gr.HTML(elem_id="rows")
     with gr.Tab("Statistics"):
@@ -83,7 +83,8 @@ class _Events:
     """What follows from what a person does. Each returns new values for the components it changes.
 
     A list is heard when its value changes: Gradio tells of input also when a list is left without a choice. It changes
-    by what the page itself sets too, so that a choice that is shown already changes nothing.
+    by what the page itself sets too, so that a choice that is shown already changes nothing. Pages are turned from what
+    is shown, whatever was chosen meanwhile and is still on its way.
     """
 
     def __init__(self, place: Place, parts: _Parts) -> None:
@@ -91,7 +92,7 @@ class _Events:
 
     def bind(self, page: gr.Blocks) -> None:
         p = self._parts
-        at = [p.dataset, p.config, p.split, p.label, p.row]
+        at = [p.dataset, p.config, p.split, p.label]
         turned = [p.shown, p.row, p.before, p.after, p.where, p.rows]
         of_split = [p.load, p.label, p.statistics, *turned]
         everything = [p.config, p.split, p.card, *of_split]
@@ -99,10 +100,10 @@ class _Events:
         p.dataset.change(self.opened, at[:1], everything, **_SERVED)
         p.config.change(_unless_shown(self.config), [p.shown, *at[:2]], [p.split, *of_split], **_SERVED)
         p.split.change(_unless_shown(self.split), [p.shown, *at[:3]], of_split, **_SERVED)
-        p.label.change(_unless_shown(self.label), [p.shown, *at[:4]], turned, **_SERVED)
-        p.row.submit(self.row, at, turned, **_SERVED)
-        p.before.click(self.before, at, turned, **_SERVED).then(None, js=_TOP)
-        p.after.click(self.after, at, turned, **_SERVED).then(None, js=_TOP)
+        p.label.change(_unless_shown(self.label), [p.shown, *at], turned, **_SERVED)
+        p.row.submit(self.row, [p.shown, p.row], turned, **_SERVED)
+        p.before.click(self.before, [p.shown], turned, **_SERVED).then(None, js=_TOP)
+        p.after.click(self.after, [p.shown], turned, **_SERVED).then(None, js=_TOP)
 
     def opened(self, name: str) -> Updates:
         """A dataset was chosen, or the page was loaded: read it again, and show the first rows of its default."""
@@ -138,14 +139,14 @@ class _Events:
     def label(self, name: str, config: str, split: str, label: int) -> Updates:
         return self._turn((name, config, split, label, 0))
 
-    def row(self, *at: Any) -> Updates:
-        return self._turn(at)
+    def row(self, shown: Sequence[Any], row: float | None) -> Updates:
+        return self._turn((*shown[:4], row)) if _has_rows(shown) else gr.skip()
 
-    def before(self, *at: Any) -> Updates:
-        return self._turn(at, -ROWS)
+    def before(self, shown: Sequence[Any]) -> Updates:
+        return self._turn(shown, -ROWS) if _has_rows(shown) else gr.skip()
 
-    def after(self, *at: Any) -> Updates:
-        return self._turn(at, ROWS)
+    def after(self, shown: Sequence[Any]) -> Updates:
+        return self._turn(shown, ROWS) if _has_rows(shown) else gr.skip()
 
     def _turn(self, at: Sequence[Any], step: int = 0) -> Updates:
         """Show the rows from a number on, or those a page before or after them."""
@@ -162,9 +163,10 @@ class _Events:
             shown = markup.rows(rows.read(numbers), rows.classes)
         except Problem as problem:
             return self._problem(problem, at[:4])
+        first = int(numbers[0]) if total else 0
         return {
-            p.shown: tuple(at[:4]),
-            p.row: int(numbers[0]) if total else 0,
+            p.shown: (*at[:4], first),
+            p.row: first,
             p.before: gr.update(interactive=begin > 0),
             p.after: gr.update(interactive=begin + ROWS < total),
             p.where: _where(begin, len(numbers), total, of_class is not None),
@@ -173,7 +175,12 @@ class _Events:
 
     def _problem(self, problem: Exception, shown: Sequence[Any]) -> Updates:
         p = self._parts
-        return {p.shown: tuple(shown), p.where: "", p.rows: markup.message(str(problem))}
+        nowhere = dict.fromkeys((p.before, p.after), gr.update(interactive=False))
+        return {p.shown: tuple(shown), p.where: "", p.rows: markup.message(str(problem))} | nowhere
+
+
+def _has_rows(shown: Sequence[Any]) -> bool:
+    return len(shown) == len(("dataset", "config", "split", "class", "row"))
 
 
 def _unless_shown(choose: Callable[..., Updates]) -> Callable[..., Updates]:

@@ -125,12 +125,27 @@ def test_the_next_page_begins_at_its_top(viewer: Viewer) -> None:
 def test_a_far_row_is_jumped_to(viewer: Viewer, built: Path) -> None:
     """Into the second shard, across its border, and to the end."""
     viewer.choose("dataset", RESIZED)
-    for row, shown in ((1950, range(1950, 2000)), (950, range(950, 1050)), (5_000_000, range(1999, 2000))):
+    jumps = {1950: range(1950, 2000), -5: range(100), 950: range(950, 1050), 5_000_000: range(1999, 2000)}
+    for row, shown in jumps.items():
         with viewer.turned():
             viewer.tab.locator("#row input").fill(str(row))
             viewer.tab.locator("#row input").press("Enter")
         assert viewer.rows == expected(table(built), list(shown))
     assert viewer.tab.locator("#after").is_disabled()
+
+
+def test_the_page_is_turned_while_another_dataset_is_on_its_way(viewer: Viewer, built: Path) -> None:
+    """Whichever of the two comes first; the fixture asks for a console without errors."""
+    found = manifest.read(built / "imagenet_v2")
+    assert found
+    for dataset, config in ((RESIZED, "8x8"), ("imagenet_v2", next(iter(found.configs))), (RESIZED, "8x8")):
+        viewer.tab.locator("#dataset input").click()
+        viewer.tab.get_by_role("option", name=dataset, exact=True).click()
+        viewer.tab.locator("#after").click()
+        viewer.tab.wait_for_function("config => document.querySelector('#config input').value === config", arg=config)
+    viewer.press("Next 100")
+    assert viewer.tab.locator(".toast-body").count() == 0
+    assert viewer.numbers in (list(range(100, 200)), list(range(200, 300)))
 
 
 def test_one_class_is_shown(viewer: Viewer, built: Path) -> None:
