@@ -47,7 +47,7 @@ def _picture(attributes: dict[str, str], read: Read) -> str:
     source = attributes.get("src", "")
     try:
         data = source if source.startswith("data:image/") else _inlined(source, read)
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):  # the last of an address that is none
         why = "is not in the repository, and nothing is fetched from elsewhere"
         return html.escape(f"[{attributes.get('alt') or source}: this picture {why}]")
     kept = [("src", data), *((name, value) for name, value in attributes.items() if name != "src")]
