@@ -30,6 +30,7 @@ class Shard:
     features: Mapping[str, Any] | None = None
     pages: Sequence[tuple[I64, I64, int]] = ()
     faults: Sequence[str] = ()
+    is_readable: bool = True
 
     def scanned(self, first: I64, last: I64) -> I64:
         """Return the bytes that are read of this file for its rows `first` to `last`, int64 [n]."""
@@ -97,7 +98,7 @@ class Footers:
         except (OSError, ValueError) as error:  # of pyarrow: ArrowInvalid is a ValueError
             if hub.is_passing(error):
                 raise
-            return Shard(path, faults=[f"{path}: cannot be read as Parquet ({error})"])
+            return Shard(path, faults=[f"{path}: cannot be read as Parquet ({hub.discreet(error)})"], is_readable=False)
 
 
 def _parsed(path: str, file: Any, size: int) -> Shard:

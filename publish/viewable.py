@@ -7,10 +7,11 @@ passed.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loaders import Problem
 from publish import merge
 from publish.manifest import Manifest
 from publish.progress import megabytes, table
@@ -31,19 +32,32 @@ class Report:
 
 
 def report(contents: Contents, manifest: Manifest) -> Report:
-    """Hold a repository against the viewer's rules; raises Problem for a card whose YAML cannot be read."""
+    """Hold a repository against the viewer's rules; raises Problem for a card that is not there, or not to be read."""
+    if "README.md" not in contents.sizes():
+        raise Problem(
+            f"{contents.name}: README.md is not there. The Hub and load_dataset learn from it which files belong to "
+            "which config: build or publish the repository again."
+        )
     with contents.open("README.md") as file:
         data = merge.front(file.read().decode(errors="replace"), f"{contents.name}/README.md")
     footers = Footers(contents)
     splits = [footers.split(*names) for names in _patterns(data)]
+    whole = [split for split in splits if _is_whole(split, manifest, contents.sizes())]
     faults = [
         *(f"README.md: configs: {fault}" for fault in _config_faults(data)),
         *(fault for split in splits for fault in _split_faults(split, manifest)),
         *_feature_faults(splits),
-        *(f"README.md: dataset_info: {fault}" for fault in _info_faults(data, splits)),
+        *(f"README.md: dataset_info: {fault}" for fault in _info_faults(data, whole)),
         *_absent(splits, manifest),
     ]
-    return Report("\n".join(_told(data, splits)), list(dict.fromkeys(faults)))
+    return Report("\n".join(_told(data, splits, whole)), list(dict.fromkeys(faults)))
+
+
+def _is_whole(split: Split, manifest: Manifest, there: Collection[str]) -> bool:
+    """Say whether the rows of a split can be counted: none of its shards is missing or without a footer."""
+    entry = manifest.configs.get(split.config, {}).get(split.name)
+    lost = [shard.path for shard in (entry.shards if entry else ()) if shard.path not in there]
+    return not lost and all(shard.is_readable for shard in split.shards)
 
 
 # The card's YAML
@@ -153,14 +167,14 @@ def in_order(configs: Iterable[str], default: str | None) -> list[str]:
     return sorted(dict.fromkeys(configs), key=lambda name: (name != default, name))
 
 
-def _told(data: Mapping[str, Any], splits: Sequence[Split]) -> Iterator[str]:
+def _told(data: Mapping[str, Any], splits: Sequence[Split], whole: Sequence[Split]) -> Iterator[str]:
     default = next((str(c.get("config_name")) for c in _dicts(data.get("configs")) if c.get("default")), None)
     order = in_order((split.config for split in splits), default)
     ordered = sorted(splits, key=lambda split: order.index(split.config))
     yield "The Hub's viewer will show, in this order:\n"
     yield table(
         ("config", "split", "rows", f"a page reads (of {megabytes(MOST_SCANNED)})", "statistics, search, filters"),
-        list(_rows(ordered)),
+        list(_rows(ordered, whole)),
     )
     yield ""
     for name, (feature, configs) in _columns(ordered).items():
@@ -174,8 +188,11 @@ def _told(data: Mapping[str, Any], splits: Sequence[Split]) -> Iterator[str]:
     yield "Private repositories it shows for paying owners only, gated ones to those who were let in.\n"
 
 
-def _rows(splits: Sequence[Split]) -> Iterator[tuple[str, ...]]:
+def _rows(splits: Sequence[Split], whole: Sequence[Split]) -> Iterator[tuple[str, ...]]:
     for split in splits:
+        if split not in whole:
+            yield split.config, split.name, "unknown", "unknown", "unknown"
+            continue
         within = split.rows_within(MOST_MEASURED)
         covered = "all rows" if within == split.rows else f"only the first {within:,} rows"
         yield split.config, split.name, f"{split.rows:,}", megabytes(split.most_scanned()), covered

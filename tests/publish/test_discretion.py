@@ -45,6 +45,18 @@ def test_a_server_that_repeats_the_token(
 
 
 @pytest.mark.keeps("P2")
+def test_a_shard_whose_answer_repeats_the_token(desk: Desk) -> None:
+    desk.push()
+    desk.hub.inject(
+        Fault(
+            path="/resolve/.*parquet", method="GET", times=0, status=416, message=f"the token {desk.token} is no good"
+        )
+    )
+    said = desk.run("publish.check", desk.name(), code=1, hurry=1000.0)
+    assert "cannot be read as Parquet" in said.text
+
+
+@pytest.mark.keeps("P2")
 def test_commands_that_have_no_use_for_it(desk: Desk, tmp_path: Path) -> None:
     lay_tars(tmp_path / "originals", drawn())
     laid = archives.resized(desk.lay("laid", 20), [8])
