@@ -2,10 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loaders import Problem
+from publish import _command
+
+if TYPE_CHECKING:
+    from publish.manifest import Manifest
+    from publish.verify import Contents
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,56 +24,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--viewer", type=float, metavar="MINUTES", help="wait for the dataset viewer as well; exit code 3 if in vain"
     )
     options = parser.parse_args(arguments)
-    try:
-        return _check(options)
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-    except OSError as error:
-        print(f"error: {_spell(error, options.repository)}", file=sys.stderr)
-    return 1
-
-
-def _spell(error: OSError, repository: str) -> str:
-    from publish.hub import as_problem, status_of
-
-    return str(as_problem(error, repository)) if status_of(error) else f"{repository}: {error.strerror or error}"
+    return _command.exit_code(lambda: _check(options), options.repository)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from publish import verify, viewable
-    from publish.hub import Repository
+    from publish import verify
 
-    contents: verify.Contents
-    commit, folder = None, Path(options.repository)
-    if options.viewer is not None and (folder.is_dir() or options.revision != "main"):
-        raise Problem("--viewer: the viewer shows the main branch of a repository on the Hub, and nothing else.")
-    if folder.is_dir():
-        contents = verify.FolderContents(folder)
-    else:
-        if options.repository.count("/") != 1 or Repository(options.repository).settings() is None:
-            raise Problem(f"{options.repository}: expected a folder, or ORG/NAME on the Hub; it is neither.")
-        contents = verify.on_hub(options.repository, options.revision)
-        commit = contents.commit
+    contents, commit = _open(options)
     manifest = verify.read_manifest(contents)
-    shown = viewable.report(contents, manifest)
-    print(shown.text)
-    faults = verify.files(contents, manifest) + verify.footers(contents, manifest) + shown.faults
-    faults = faults or verify.resolves(options.repository, manifest, commit)
-    if options.data and not faults:
-        faults = list(verify.data(contents, manifest))
+    faults = _faults(options, contents, manifest, commit)
     for fault in faults:
         print(f"wrong: {fault}")
     rows = sum(shard.rows for shard in verify.shards(manifest))
     checked = "files, digests, rows, columns, card, viewer" + (", every image" if options.data else "")
     print(f"{contents.name}: {len(manifest.paths())} files, {rows:,} rows; checked {checked}: {_verdict(len(faults))}")
     if options.viewer is not None and commit and not faults:
-        return _await_viewer(options, commit, {name: list(splits) for name, splits in manifest.configs.items()})
+        return _await_viewer(options, commit, manifest)
     return 1 if faults else 0
 
 
-def _await_viewer(options: argparse.Namespace, commit: str, splits: dict[str, list[str]]) -> int:
+def _open(options: argparse.Namespace) -> "tuple[Contents, str | None]":
+    """Return the repository, and its commit when it is on the Hub."""
+    from publish import verify
+    from publish.hub import Repository
+
+    name, folder = options.repository, Path(options.repository)
+    if options.viewer is not None and (folder.is_dir() or options.revision != "main"):
+        raise Problem("--viewer: the viewer shows the main branch of a repository on the Hub, and nothing else.")
+    if folder.is_dir():
+        return verify.FolderContents(folder), None
+    if name.count("/") != 1 or Repository(name).settings() is None:
+        raise Problem(f"{name}: expected a folder, or ORG/NAME on the Hub; it is neither.")
+    contents = verify.on_hub(name, options.revision)
+    return contents, contents.commit
+
+
+def _faults(
+    options: argparse.Namespace, contents: "Contents", manifest: "Manifest", commit: str | None
+) -> Collection[str]:
+    """Say what the viewer will show, and return what is wrong, each once."""
+    from publish import verify, viewable
+
+    shown = viewable.report(contents, manifest)
+    print(shown.text)
+    faults = verify.files(contents, manifest) + verify.footers(contents, manifest) + shown.faults
+    faults = faults or verify.resolves(options.repository, manifest, commit)
+    if options.data and not faults:
+        faults = list(verify.data(contents, manifest))
+    return dict.fromkeys(faults)
+
+
+def _await_viewer(options: argparse.Namespace, commit: str, manifest: "Manifest") -> int:
     from publish import viewer
 
+    splits = {name: list(each) for name, each in manifest.configs.items()}
     lacking = viewer.wait(options.repository, commit, splits, options.viewer)
     for split, lack in lacking.items():
         print(f"viewer: {split}: {lack}")

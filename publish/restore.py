@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
 from loaders import Problem
-from publish import hub, manifest, merge, verify
+from publish import _command, hub, manifest, merge, verify
 from publish.commit import read_manifest
 from publish.hub import Head, Repository
 from publish.manifest import Manifest
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("tag", help="the tag (or commit) to go back to")
     parser.add_argument("--overwrite-card", action="store_true", help="give up people's edits of computed parts")
     options = parser.parse_args(arguments)
-    try:
-        print(restore(Repository(options.repository), options.tag, options.overwrite_card))
-        return 0
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+    return _command.exit_code(lambda: _restore(options), options.repository)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    print(restore(Repository(options.repository), options.tag, options.overwrite_card))
+    return 0
 
 
 def restore(place: Repository, tag: str, overwrite: bool = False) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
-from publish import hub, manifest
+from publish import _command, hub, manifest
 from publish.commit import read_manifest
 from publish.hub import Head, Repository
 
@@ -25,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m publish.withdraw", description=__doc__)
     parser.add_argument("repository", metavar="ORG/NAME")
     options = parser.parse_args(arguments)
+    return _command.exit_code(lambda: _withdraw(options), options.repository)
+
+
+def _withdraw(options: argparse.Namespace) -> int:
     print(
         f"This makes {options.repository} private and removes its data for good, from every revision. Readers lose it, "
         "and it can be published again only from the archives.\nType its name to go on: ",
@@ -34,12 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdin.readline().strip() != options.repository:
         print("\nThe name was not typed: nothing was changed.", file=sys.stderr)
         return 1
-    try:
-        print(withdraw(Repository(options.repository)))
-        return 0
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+    print(withdraw(Repository(options.repository)))
+    return 0
 
 
 def withdraw(place: Repository) -> str:

@@ -1,11 +1,13 @@
 """`publish.check`: what is whole is said to be so, and each kind of fault is found, in a folder and on the Hub."""
 
 import hashlib
+import importlib
 import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -165,6 +167,31 @@ def test_images_are_decoded_when_asked(folder: Path, desk: Desk) -> None:
 def test_a_place_that_is_none(place: str, desk: Desk) -> None:
     said = desk.run("publish.check", place, code=1)
     assert said.text.strip() == f"error: {place}: expected a folder, or ORG/NAME on the Hub; it is neither."
+
+
+def test_what_is_missing_is_told_once(folder: Path, desk: Desk) -> None:
+    without_a_shard(folder)
+    said = desk.run("publish.check", folder, code=1)
+    assert [line for line in said.text.splitlines() if line.startswith("wrong: ")] == [
+        f"wrong: {TRAIN}: is in the manifest, but not there",
+        f"wrong: 8x8 train: 8x8/train-*-of-00002.parquet does not match {TRAIN}",
+    ]
+
+
+@pytest.mark.parametrize("command", ["publish.check", "publish.restore", "publish.withdraw", "publish.preview"])
+def test_stopped_by_the_keyboard(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("publish.hub.Repository.settings", stop)
+    monkeypatch.setattr("publish.hub.Repository.head", stop)
+    monkeypatch.setattr("sys.stdin", io.StringIO("lab/set\n"))
+    words = ["v1"] if command == "publish.restore" else []
+    module = f"{command}.__main__" if command == "publish.preview" else command
+    assert importlib.import_module(module).main(["lab/set", *words]) == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_revision_that_is_none(desk: Desk) -> None:
