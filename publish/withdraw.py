@@ -45,14 +45,20 @@ def _withdraw(options: argparse.Namespace) -> int:
 def withdraw(place: Repository) -> str:
     """Make the repository private, empty it of our files and its history of all large ones; raises Problem.
 
-    Each step can be made twice: run again after a failure, it goes on where it was.
+    Each step can be made twice: run again after a failure, it goes on where it was. What this project did not publish
+    is refused before anything is changed: there is no way back.
     """
     head = place.head()
     if head is None:
         raise Problem(f"{place.name}: has no commit, so there is nothing to withdraw.")
+    ours = _ours(place, head)
+    if not ours and place.read("README.md", head) != _NOTE.encode():
+        raise Problem(
+            f"{place.name}: has no {manifest.NAME} on main: this project did not publish it there, and withdraws "
+            "nothing else. Its page on the Hub (Settings) makes a repository private or deletes it."
+        )
     do = partial(_do, place)
     do("making it private", partial(place.api.update_repo_settings, place.name, repo_type="dataset", private=True))
-    gone = len(_ours(place, head))
     do("removing its files", partial(_remove, place))
     do("removing its history", partial(place.api.super_squash_history, place.name, repo_type="dataset"))
     large = do("listing its data", partial(_large, place))
@@ -61,7 +67,7 @@ def withdraw(place: Repository) -> str:
     if lost:
         remove = partial(place.api.permanently_delete_lfs_files, place.name, lost, repo_type="dataset")
         do("removing its data", remove)
-    return f"{place.name}: is private; {gone} files were removed, and {len(lost)} large ones from storage"
+    return f"{place.name}: is private; {len(ours)} files were removed, and {len(lost)} large ones from storage"
 
 
 def _ours(place: Repository, head: Head) -> list[str]:

@@ -147,6 +147,26 @@ def test_a_withdrawal_over_a_bad_network(
     assert_withdrawn(desk)
 
 
+@pytest.mark.keeps("P14", "P20")
+def test_what_this_project_never_published_is_not_withdrawn(desk: Desk) -> None:
+    """What it asked for by then is read alone: a repository once made private may be public no more."""
+    desk.hub.add_repo(desk.name("cats"), "alice")
+    desk.hub.commit(desk.name("cats"), {"README.md": b"---\nlicense: mit\n---\n# Cats\n", "data.parquet": b"x" * 5000})
+    before = contents(desk.repo("cats"))
+    said = desk.run("publish.withdraw", desk.name("cats"), typed=f"{desk.name('cats')}\n", code=1)
+    assert f"{desk.name('cats')}: has no manifest.json on main: this project did not publish it there" in said.text
+    assert {request.method for request in said.requests} == {"GET"}
+    assert (contents(desk.repo("cats")), desk.repo("cats").private) == (before, False)
+    assert len(desk.repo("cats").history()) == 2
+
+
+def test_what_is_withdrawn_can_be_again(desk: Desk) -> None:
+    desk.push()
+    for _ in range(2):
+        desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n")
+    assert desk.repo().objects == {}
+
+
 def test_it_can_be_published_again(desk: Desk, tmp_path: Path) -> None:
     desk.push()
     desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n")
