@@ -82,6 +82,12 @@ def is_tagged(place: Repository, tag: str, commit: str | None) -> bool:
     return tag in known
 
 
+def is_private(place: Repository) -> bool:
+    """Say whether a repository is shown to its members alone."""
+    found = place.settings()
+    return found is None or found[0]
+
+
 def make_public(place: Repository, gated: bool) -> None:
     """Open a repository; raises Problem when it has lost the gate it has to have."""
     found = place.settings()

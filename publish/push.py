@@ -99,15 +99,24 @@ class Hub:
             place, dataset, splits, self._settings.create_pr, self._settings.overwrite_card, self._settings.tag
         )
         self.outcomes[dataset] = outcome = commit.run()
-        check = verify.remote if outcome.is_new else verify.listed
+        check = verify.remote if outcome.is_new or self._leads_readers(place, outcome) else verify.listed
         if faults := check(place, outcome.commit):
             raise Problem(
                 f"{place.name}: the revision {outcome.commit[:8]} is not what was sent:\n" + "\n".join(faults)
             )
         if self._settings.tag:
             access.tag(place, self._settings.tag, outcome.commit)
-        if self._settings.public and not self._settings.create_pr:
+        if self._opens():
             access.make_public(place, loaders.load(dataset).DATASET.gated)
+
+    def _opens(self) -> bool:
+        return self._settings.public and not self._settings.create_pr
+
+    def _leads_readers(self, place: Repository, outcome: Outcome) -> bool:
+        """Say whether this run will tag the revision or open it: the run that made it may not have read it back."""
+        tag = self._settings.tag
+        tags = tag is not None and not access.is_tagged(place, tag, outcome.commit)
+        return tags or (self._opens() and access.is_private(place))
 
 
 def _build_away(settings: Settings, dataset: str, path: str, job: Job) -> Done:

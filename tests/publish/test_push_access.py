@@ -118,8 +118,9 @@ def test_it_is_opened_after_the_checks_and_with_its_gate(desk: Desk) -> None:
 
 
 @pytest.mark.keeps("P16", "P17")
-def test_it_is_not_opened_when_the_checks_fail(desk: Desk) -> None:
-    """The Hub gives other bytes of a shard than it was sent."""
+@pytest.mark.parametrize("then", [("--public",), ("--tag", "v2")])
+def test_it_is_not_opened_or_tagged_when_the_checks_fail(then: tuple[str, ...], desk: Desk) -> None:
+    """The Hub gives other bytes of a shard than it was sent; also to the next run, which has nothing to commit."""
     desk.push()
     newer = desk.lay("newer", 40, variation=1)
     with ExitStack() as stack:
@@ -130,9 +131,16 @@ def test_it_is_not_opened_when_the_checks_fail(desk: Desk) -> None:
             stack.enter_context(flipped(desk.hub.store.path(file.sha256)))
 
         desk.hub.inject(Fault(method="POST", path="/commit/", hook=spoil, landed=True))
-        said = desk.push("--public", source=newer, code=1)
-    assert "8x8/validation-00000-of-00001.parquet: expected SHA-256" in said.text
-    assert desk.repo().private
+        for commits in (1, 0):
+            said = desk.push(*then, source=newer, code=1)
+            assert "8x8/validation-00000-of-00001.parquet: expected SHA-256" in said.text
+            assert (said.commits, desk.repo().private, desk.repo().tags) == (commits, True, {})
+    first, again = (desk.push(*then, source=newer) for _ in range(2))
+    assert (desk.repo().private, list(desk.repo().tags)) == ((False, []) if "--public" in then else (True, ["v2"]))
+    read = [
+        {r.path for r in said.requests if "/resolve/" in r.path and ".parquet" in r.path} for said in (first, again)
+    ]
+    assert (len(read[0]), read[1]) == (3, set())
 
 
 @pytest.mark.keeps("P17")
