@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _command.add_workers(add)
     add("--allow-partial", action="store_true", help="accept other rows, sizes and digests than the published ones")
     add("--verify", choices=("normal", "full"), default="normal", help="full: hash even the 148 GB ILSVRC archive")
+    add("--overwrite-card", action="store_true", help="give up people's edits to computed parts of the card")
     add("--dry-run", action="store_true", help="say what would be built and what is missing, and leave")
     _add_hub(
         parser.add_argument_group(
@@ -71,7 +72,6 @@ def _add_hub(add: Callable[..., object]) -> None:
     add("--tag", help="tag the commit")
     add("--public", action="store_true", help="open the repository once the checks have passed; ImageNet's stay gated")
     add("--remove-local", action="store_true", help="remove each shard from this disk when it was sent")
-    add("--overwrite-card", action="store_true", help="give up people's edits to computed parts of the card")
     add("--allow-sample", action="store_true", help="let --sample be pushed, as ORG/DATASET_sample")
 
 
@@ -114,7 +114,8 @@ def _publish(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _tell_plan(made)
         crew = stack.enter_context(_command.crew(options))
-        settings = build.Options(options.out, crew, options.allow_partial, options.verify == "full")
+        full = options.verify == "full"
+        settings = build.Options(options.out, crew, options.allow_partial, full, options.overwrite_card)
         built = build.run(made, settings, hub)
     _summary(built, time.perf_counter() - started, options.push_to or f"{options.out}/")
     if hub:

@@ -29,12 +29,16 @@ _ROOM = 1.1  # of the estimated size: a full disk is noticed before the work, no
 
 @dataclass(frozen=True)
 class Options:
-    """How to build: `out` for shards in the making, on whose hands; `partial` admits archives of other content."""
+    """How to build: `out` for shards in the making, on whose hands; `partial` admits archives of other content.
+
+    `overwrite_card` gives up people's edits to computed parts of the card.
+    """
 
     out: Path
     crew: Crew
     partial: bool = False
     verify_full: bool = False
+    overwrite_card: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def run(plan: Plan, options: Options, destination: Destination | None = None) ->
     progress = Progress(sum(build.plan.rows for build in plan.splits))
     try:
         with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
-            place = destination or (Folder(options.out) if is_local(options.out) else Store(options.out))
+            place = destination or (Folder if is_local(options.out) else Store)(options.out, options.overwrite_card)
             files = [(a.path, None if a.files else a.path.stat().st_size) for a in plan.read_by_workers()]
             options.crew.check(lambda: partial(sees, files))
             options.crew.check(place.check)

@@ -46,8 +46,8 @@ class Destination(Protocol):
 class Folder:
     """Repositories as folders `OUT/DATASET`."""
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    def __init__(self, out: Path, overwrite_card: bool = False) -> None:
+        self._out, self._overwrite_card = out, overwrite_card
 
     def check(self) -> Callable[[], object]:
         return takes(self._out)
@@ -74,7 +74,7 @@ class Folder:
 
     def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:
         final = self._out / dataset
-        repository.put_in_place(final, stage / "new", dataset, manifests.read(final), splits)
+        repository.put_in_place(final, stage / "new", dataset, manifests.read(final), splits, self._overwrite_card)
 
 
 def is_whole(path: Path, sha256: str) -> bool:

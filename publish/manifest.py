@@ -72,7 +72,7 @@ class SplitEntry:
 class Manifest:
     """A repository: {config: {split: entry}}, the files beside the shards (path -> SHA-256), and who wrote it.
 
-    `card` has the digest of each segment of the card as we published it (see `publish.merge`); empty in a folder.
+    `card` has the digest of each segment of the card as we published it (see `publish.merge` and `publish.readme`).
     """
 
     dataset: str

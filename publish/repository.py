@@ -1,8 +1,9 @@
 """A dataset repository put together from shards and receipts: manifest, card, pictures, class table."""
 
 import hashlib
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import loaders
 from loaders import Archive, Problem, classes
-from publish import card, manifest, measure, picture, staging
+from loaders._source import sha256_of
+from publish import manifest, measure, picture, readme, staging
 from publish.manifest import Manifest, ShardEntry, SourceEntry, SplitEntry
 from publish.measure import Statistics
 from publish.plan import SplitBuild
@@ -96,17 +98,24 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def put_in_place(final: Path, new: Path, dataset: str, old: Manifest | None, splits: Sequence[Ready]) -> bool:
+def put_in_place(
+    final: Path, new: Path, dataset: str, old: Manifest | None, splits: Sequence[Ready], overwrite_card: bool = False
+) -> bool:
     """Put the repository together in `new` and let it take the place of `final`; say whether anything changed.
 
-    Configs of the old manifest that are not built now stay as they are, and so do files that no manifest lists.
+    Configs of the old manifest that are not built now stay as they are, and so do files that no manifest lists. Raises
+    Problem where one of those lies in the way, or a person edited a computed part of the card.
     """
     texts = small_files(dataset, splits)
     now = merged(dataset, old, splits, texts)
     links = {path: origin for split in splits for path, origin in split.files.items()}
+    check_theirs(final, now, old, {path for path in {*links, *texts} if os.path.lexists(final / path)})
     links |= _kept(final, old, now, set(links) | set(texts))
+    place = final / "README.md"
+    theirs = place.read_bytes() if place.exists() else b""
+    published, at = readme.published(old), (str(final), str(final))
+    texts["README.md"], now = readme.merged(now, theirs, published, at, overwrite_card)
     texts[manifest.NAME] = now.dump().encode()
-    texts["README.md"] = card.render(now, repository=str(final), files=str(final)).encode()
     if _is_there(final, links, texts):
         return False
     shutil.rmtree(new, ignore_errors=True)
@@ -114,6 +123,19 @@ def put_in_place(final: Path, new: Path, dataset: str, old: Manifest | None, spl
     staging.place(new, links, texts)
     staging.exchange(new, final)
     return True
+
+
+def check_theirs(final: Path, now: Manifest, old: Manifest | None, there: Iterable[str]) -> None:
+    """Raise Problem when one of the files that are there already is not ours, and not what is to be put there."""
+    ours, digests = old.paths() if old else set(), now.digests()
+    places = {path: final / path for path in sorted(set(there) - ours)}
+    theirs = [path for path, at in places.items() if not at.is_file() or sha256_of(at) != digests[path]]
+    if theirs:
+        others = f", and {len(theirs) - 1} others" if len(theirs) > 1 else ""
+        raise Problem(
+            f"{final}: holds another file at {theirs[0]}{others}, which no {manifest.NAME} lists as this project's. "
+            "Move it away, or choose another --out."
+        )
 
 
 def small_files(dataset: str, splits: Sequence[Ready]) -> dict[str, bytes]:

@@ -5,26 +5,38 @@ card first and gets them back last: whoever finds a manifest finds everything th
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from loaders import Job, Problem
 from loaders._places import copy, files, takes
-from publish import card, manifest, repository, staging
+from publish import manifest, readme, repository, staging
 from publish.manifest import Manifest
 from publish.repository import Ready
 from publish.staging import Done
+
+_LAST = {"README.md", manifest.NAME}  # written when all else is there
+
+
+@dataclass(frozen=True)
+class _Note:
+    """A repository while it changes: its old manifest, the paths that are written, its new README and its digests."""
+
+    old: str = ""
+    new: Sequence[str] = ()
+    readme: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store:
     """Repositories `URL/DATASET`, a `publish.destination.Destination`."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, overwrite_card: bool = False) -> None:
         if str(out).startswith("hf:"):
             raise Problem(f"{out}: each file would be a commit of its own there. Publish with --push-to ORG instead.")
-        self._out = out
+        self._out, self._overwrite_card = out, overwrite_card
         self._old: dict[str, Manifest | None] = {}
         self._broken: set[str] = set()
 
@@ -38,17 +50,16 @@ class Store:
         found, aside = manifest.read(self._out / dataset), self._aside(dataset)
         if found:
             aside.unlink(missing_ok=True)  # of a run that was killed after its last step
-        elif old := self._interrupted(dataset)["old"]:
+        elif old := self._interrupted(dataset).old:
             self._broken.add(dataset)
-            found = manifest.load(str(old), str(aside))
+            found = manifest.load(old, str(aside))
         self._old[dataset] = found
         return [found] if found else []
 
-    def _interrupted(self, dataset: str) -> dict[str, Any]:
-        """Return the manifest and the new files of a run that was killed while it changed the repository."""
+    def _interrupted(self, dataset: str) -> _Note:
+        """Return what a run noted that was killed while it changed the repository."""
         place = self._aside(dataset)
-        content: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {"old": "", "new": []}
-        return content
+        return _Note(**json.loads(place.read_text())) if place.exists() else _Note()
 
     def has(self, dataset: str, path: str, sha256: str) -> bool:
         """A store has a file whole or not at all: its length is enough to tell, but behind a run that was killed."""
@@ -72,16 +83,18 @@ class Store:
         final, old = self._out / dataset, self._old[dataset]
         texts = repository.small_files(dataset, splits)
         now = repository.merged(dataset, old, splits, texts)
-        texts |= {"README.md": card.render(now, dataset, str(final)).encode(), manifest.NAME: now.dump().encode()}
         new = {path: origin for split in splits for path, origin in split.files.items()}
         there = set(files(final)) if final.exists() else set[str]()
         self._check(now, there | set(new))
+        begun = self._interrupted(dataset)
+        repository.check_theirs(final, now, old, (there & {*new, *texts}) - set(begun.new))
+        text, now = self._readme(now, old, begun, there)
+        texts |= {"README.md": text, manifest.NAME: now.dump().encode()}
         if not new and all(path in there and (final / path).read_bytes() == text for path, text in texts.items()):
             return
-        begun = {str(path) for path in self._interrupted(dataset)["new"]}
-        note = {"old": old.dump() if old else "", "new": sorted(begun | set(new))}
-        self._aside(dataset).write_bytes(json.dumps(note).encode())
-        gone = (begun | (old.paths() if old else set[str]())) - now.paths()
+        note = _Note(old.dump() if old else "", sorted({*begun.new, *new, *texts} - _LAST), text.decode(), now.card)
+        self._aside(dataset).write_bytes(json.dumps(asdict(note)).encode())
+        gone = ({*begun.new} | (old.paths() if old else set[str]())) - now.paths()
         for path in [path for path in (manifest.NAME, "README.md", *sorted(gone)) if path in there]:
             (final / path).unlink()
         for path, origin in new.items():
@@ -89,6 +102,12 @@ class Store:
         for path, text in texts.items():  # card and manifest are the last of them
             (final / path).write_bytes(text)
         self._aside(dataset).unlink(missing_ok=True)
+
+    def _readme(self, now: Manifest, old: Manifest | None, begun: _Note, there: set[str]) -> tuple[bytes, Manifest]:
+        final = self._out / now.dataset
+        theirs = begun.readme.encode() or ((final / "README.md").read_bytes() if "README.md" in there else b"")
+        published = begun.digests or readme.published(old)
+        return readme.merged(now, theirs, published, (now.dataset, str(final)), self._overwrite_card)
 
     def _aside(self, dataset: str) -> Path:
         """Return where the old manifest lies while there is none: a run that is killed then must not forget it."""

@@ -1,0 +1,104 @@
+"""Repositories in an object store, which has no step that puts a whole folder in the place of another."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from loaders._places import place
+from publish import manifest, store
+from publish.__main__ import main
+from tests import archives
+from tests.building import RESIZED
+from tests.publish.test_build import other_train
+
+
+@pytest.fixture
+def out(signals: None) -> Path:
+    """A store of this process, for repositories."""
+    return place(f"memory://{uuid.uuid4().hex}")
+
+
+def build(laid: archives.Laid, out: Path, *options: str, code: int = 0) -> None:
+    wanted = ["--config", f"{RESIZED}/8x8", "--source", str(laid.folder), "--allow-partial", "--workers", "1"]
+    assert main([*wanted, "--out", str(out), *options]) == code
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Return the files of the repository."""
+    folder = out / RESIZED
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows(out: Path) -> int:
+    found = manifest.read(out / RESIZED)
+    assert found
+    return found.configs["8x8"]["train"].rows
+
+
+def edit(out: Path) -> None:
+    """Let a person add a word to the card."""
+    readme = out / RESIZED / "README.md"
+    readme.write_text(f"{readme.read_text()}\nWritten by a person.\n")
+
+
+@pytest.mark.keeps("P13", "B11")
+def test_an_edit_of_theirs_survives(laid: archives.Laid, out: Path) -> None:
+    build(laid, out)
+    edit(out)
+    other_train(laid.folder, 8, 40)
+    build(laid, out)
+    text = (out / RESIZED / "README.md").read_text()
+    assert text.endswith("\nWritten by a person.\n")
+    assert "| `8x8` | train | 40 |" in text
+    before = contents(out)
+    build(laid, out)
+    assert contents(out) == before
+
+
+@pytest.mark.keeps("P13")
+def test_an_edit_of_ours_stops_with_a_diff(laid: archives.Laid, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(laid, out)
+    readme = out / RESIZED / "README.md"
+    readme.write_text(readme.read_text().replace("num_examples: 60", "num_examples: 61"))
+    before = contents(out)
+    build(laid, out, code=1)
+    assert '\n-    "num_examples": 61' in capsys.readouterr().err
+    assert contents(out) == before
+    build(laid, out, "--overwrite-card")
+    assert "num_examples: 61" not in readme.read_text()
+
+
+@pytest.mark.keeps("P14")
+def test_a_file_of_theirs_at_a_path_of_ours_is_left_alone(
+    laid: archives.Laid, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (out / RESIZED / "classes.tsv").write_text("Theirs.\n")
+    before = contents(out)
+    build(laid, out, code=1)
+    assert f"{out / RESIZED}: holds another file at classes.tsv" in capsys.readouterr().err
+    assert contents(out) == before
+
+
+@pytest.mark.keeps("B2", "P13")
+def test_what_was_edited_before_a_run_that_was_stopped(
+    laid: archives.Laid, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its last steps, when card and manifest are gone; and then with yet other archives."""
+    build(laid, out)
+    edit(out)
+    for count in (40, 50):
+        other_train(laid.folder, 8, count)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "copy", broken)
+            build(laid, out, code=1)
+        assert set(contents(out)) & {str(out / RESIZED / name) for name in ("README.md", manifest.NAME)} == set(), (
+            number
+        )
+    build(laid, out)
+    assert rows(out) == 50
+    assert "\nWritten by a person.\n" in (out / RESIZED / "README.md").read_text()
+
+
+def broken(origin: Path, path: Path) -> None:
+    raise OSError(28, "No space left on device", str(path))
