@@ -34,17 +34,15 @@ def exit_code(command: Callable[[], int], out: Path | None = None) -> int:
         return _tell(f"error: {problem}", 2)
     except Problem as problem:
         return _tell(f"error: {problem}", 1)
-    except OSError as error:
-        where = error.filename or out or "error of the system"
-        return _tell(f"error: {where}: {error.strerror or error}. {_UNCHANGED}", 1)
     except KeyboardInterrupt:
         return _tell(_STOPPED, 130)
     except _Terminated:
         return _tell(_STOPPED, 143)
     except Exception as error:
-        if not _places.is_remote_error(error):
+        said = _places.told(error, out)
+        if said is None:
             raise
-        return _tell(f"error: {type(error).__name__}: {error}. {_UNCHANGED}", 1)
+        return _tell(f"error: {said}. {_UNCHANGED}", 1)
 
 
 def _tell(line: str, code: int) -> int:

@@ -223,6 +223,19 @@ def is_remote_error(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in _LIBRARIES
 
 
+def told(error: BaseException, out: Path | None) -> str | None:
+    """Return what an error of the system or of a store says, and of which file; None of any other error.
+
+    `out` is where things are written: what the system says without a file is about that.
+    """
+    if isinstance(error, OSError) and (where := error.filename2 or error.filename):
+        return f"{where}: {error.strerror or error}"
+    if isinstance(error, OSError) and error.errno is not None and not is_remote_error(error):
+        return f"{out or 'error of the system'}: {error.strerror or error}"
+    is_known = isinstance(error, OSError) or is_remote_error(error)
+    return f"{type(error).__name__}: {error}" if is_known else None
+
+
 def sees(files: Sequence[tuple[Path, int | None]]) -> None:
     """Raise Problem unless this machine has the files, of that many bytes, or folders. Runs wherever work is done."""
     for path, size in files:

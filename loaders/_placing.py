@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from loaders._archives import leads_out
 from loaders._errors import Problem
 from loaders._notes import load_json
 from loaders._packing import File
-from loaders._places import PARTIAL, files, is_local, move, remove_tree, to_disk, written
+from loaders._places import PARTIAL, files, is_local, move, remove_tree, to_disk, told, written
 from loaders._source import SIDECAR, _read_sidecar
 
 ORIGIN = "regenerated"
@@ -27,13 +27,32 @@ def locked(out: Path) -> Iterator[None]:
     if not is_local(out):  # a store has no locks: two runs into one are their owner's to keep apart
         yield
         return
-    lock = out / PARTIAL / "lock"
+    lock, is_new = out / PARTIAL / "lock", not out.exists()
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(lock, timeout=0):
+        with filelock.FileLock(lock, timeout=0), _tidied(lock):
             yield
     except filelock.Timeout:
         raise Problem(f"{out}: another run is writing there. Wait for it, or choose another --out.") from None
+    finally:
+        if is_new:
+            _remove_if_empty(out)
+
+
+@contextmanager
+def _tidied(lock: Path) -> Iterator[None]:
+    """Remove a lock that nothing lies beside, before it is let go: nobody waits for it."""
+    try:
+        yield
+    finally:
+        if [entry.name for entry in lock.parent.iterdir()] == [lock.name]:
+            lock.unlink()
+            _remove_if_empty(lock.parent)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:
@@ -109,15 +128,31 @@ def put(
         "regenerated": {config: {**facts, "files": [f.name for f in each]} for config, each in made.items()},
     }
     old = sidecar(out, new["files"])
-    _take_away(out, old, made)
-    _write(out / _MOVING, list(new["files"]))
-    for name in new["files"]:
-        move(whole / name, out / name)
-    merged = {"origin": ORIGIN} | {part: old[part] | new[part] for part in _PARTS}
-    _replace_sidecar(out, merged)
-    (out / _MOVING).unlink()
+    with _in_between(out):
+        _take_away(out, old, made)
+        _write(out / _MOVING, list(new["files"]))
+        for name in new["files"]:
+            move(whole / name, out / name)
+        merged = {"origin": ORIGIN} | {part: old[part] | new[part] for part in _PARTS}
+        _replace_sidecar(out, merged)
+        (out / _MOVING).unlink()
     remove_tree(whole.parent)
     return merged
+
+
+@contextmanager
+def _in_between(out: Path) -> Iterator[None]:
+    """Say of an error how things are when files of before are gone, and new ones perhaps not in their place."""
+    try:
+        yield
+    except Exception as error:
+        said = told(error, out)
+        if said is None:
+            raise
+        raise Problem(
+            f"{said}. This came while files were put in place: those of before may be gone, and no new one is vouched "
+            f"for yet. What is finished is kept in {out / PARTIAL}: mend it, and run the same command again."
+        ) from error
 
 
 def _take_away(out: Path, listed: dict[str, Any], configs: Collection[str]) -> None:

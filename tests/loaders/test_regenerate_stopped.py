@@ -141,7 +141,7 @@ def test_killed_in_the_middle_and_run_again(
     assert attempt(held.folder, out, "--sizes", 8, 32, workers=2) == 0
     assert attempt(source, tmp_path / "straight", "--sizes", 8, 32) == 0
     assert files_of(out) == files_of(tmp_path / "straight")
-    assert [path.name for path in (out / ".partial").iterdir()] == ["lock"]
+    assert not (out / ".partial").exists()
 
 
 @pytest.mark.keeps("B4")
@@ -209,6 +209,25 @@ def test_a_photograph_that_changes_after_a_kill_is_read_again(
     assert attempt(folder, out) == 0
     assert attempt(folder, tmp_path / "straight") == 0
     assert files_of(out) == files_of(tmp_path / "straight")
+
+
+def test_an_error_while_files_move_to_their_place_says_so(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of before are gone then: it must not be said that nothing has changed."""
+    out = tmp_path / "out"
+    assert attempt(source, out) == 0
+    (name, *_) = files_of(out)
+    (out / name).unlink()
+    (out / name).mkdir()
+    assert attempt(source, out, "--seed", 1) == 1
+    error = capsys.readouterr().err
+    says(error, "error: ", out / name, "Is a directory", "put in place", out / ".partial", "run the same command again")
+    assert "Nothing under a final name has changed" not in error
+    (out / name).rmdir()
+    assert attempt(source, out, "--seed", 1) == 0
+    assert attempt(source, tmp_path / "straight", "--seed", 1) == 0
+    assert tree(out) == tree(tmp_path / "straight")
 
 
 def test_killed_while_files_move_to_their_place(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

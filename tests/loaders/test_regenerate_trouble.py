@@ -108,6 +108,10 @@ def test_originals_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "in").mkdir()
     refused(tmp_path / "in", tmp_path / "out", capsys, "train and validation", "ILSVRC2012_img_train.tar", code=2)
     refused(tmp_path / "none", tmp_path / "out", capsys, "none", "--source", code=2)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    refused(tmp_path / "in", tmp_path / "mine", capsys, "train and validation", code=2)
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 @pytest.mark.keeps("S3")
