@@ -116,10 +116,13 @@ def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Ca
         found = _originals.find(settings.source, settings.subsample)
         key = _key(settings, found)
         todo = _todo(settings, listed, found, key)
+        stage = _stage(settings, key, todo)
+        _placing.clean(stage)
         if todo:
             crew.check(lambda: partial(sees, [photos.place for photos in found.values()]))
             crew.check(lambda: takes(settings.out))
-            listed = _make(settings, todo, found, key, crew, starts, say)
+            splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
+            listed = _make(settings, todo, splits, stage, key, crew, starts, say)
         return [_made(settings, listed, size, size in todo) for size in settings.sizes]
 
 
@@ -154,35 +157,41 @@ def _is_there(settings: Settings, listed: Mapping[str, Any], size: int, key: str
     return all(p.is_file() and p.stat().st_size == listed["files"][name]["bytes"] for name, p in places.items())
 
 
+def _stage(settings: Settings, key: str, sizes: tuple[int, ...]) -> Path:
+    """Return the folder of what is being made of these sizes."""
+    out = settings.out.absolute() if is_local(settings.out) else settings.out
+    return out / PARTIAL / "-".join([key, *map(str, sizes)])
+
+
 def _make(
     settings: Settings,
     sizes: tuple[int, ...],
-    found: Mapping[str, Photos],
+    splits: Mapping[str, Split],
+    stage: Path,
     key: str,
     crew: Crew,
     starts: Callable[[int], Report],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    out = settings.out.absolute() if is_local(settings.out) else settings.out
-    stage = out / PARTIAL / "-".join([key, *map(str, sizes)])
-    photos = sum(map(len, found.values()))
-    _placing.clean(stage)
+    photos = sum(len(split.photos) for split in splits.values())
     _placing.check_room(settings.out, stage, 2 * photos * sum(3 * size * size for size in sizes))
-    splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
-    report = starts(photos)
-    _spill_all(settings, sizes, splits, stage, crew, report)
-    unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
-    stamps = {name: joined(split.stamps[n] for n in sorted(split.stamps)) for name, split in splits.items()}
+    _spill_all(settings, sizes, splits, stage, crew, starts(photos))
+    facts = _facts(settings, key, splits)
     # A photograph that was mended since an earlier run was killed: what that one packed is without it.
-    whole = stage / f"whole-{hashlib.sha256(json.dumps([list(unreadable), stamps]).encode()).hexdigest()[:16]}"
+    whole = stage / f"whole-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
     outputs = list(_outputs(settings, sizes, splits, stage, whole))
     say(f"packing {len(outputs)} files")
     written = _pack(outputs, crew)
-    counts = {name: split.rows for name, split in splits.items()}
-    facts = {"key": key, "stamps": stamps, "seed": settings.seed, "subsample": settings.subsample}
-    facts |= {"unreadable": unreadable}
     made = {settings.config(size): [written[name] for name in settings.files(size)] for size in sizes}
-    return _placing.put(settings.out, whole, made, counts, facts)
+    return _placing.put(settings.out, whole, made, {name: split.rows for name, split in splits.items()}, facts)
+
+
+def _facts(settings: Settings, key: str, splits: Mapping[str, Split]) -> dict[str, Any]:
+    """Return what the sidecar is to say of each config: what it was made of, and what was left out."""
+    unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
+    stamps = {name: joined(split.stamps[n] for n in sorted(split.stamps)) for name, split in splits.items()}
+    chosen = {"seed": settings.seed, "subsample": settings.subsample}
+    return {"key": key, "stamps": stamps, **chosen, "unreadable": unreadable}
 
 
 def _order(split: str, rows: int, seed: int) -> I64:

@@ -211,6 +211,21 @@ def test_a_photograph_that_changes_after_a_kill_is_read_again(
     assert files_of(out) == files_of(tmp_path / "straight")
 
 
+def test_killed_at_the_end_leaves_nothing_for_ever(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pixels of a run that was killed when all was in place go with the next one, which has nothing to do."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("loaders._placing.remove_tree", _stop)
+        assert attempt(source, out) == 130
+    before = files_of(out)
+    assert chunks_done(out) > 0
+    assert attempt(source, out) == 0
+    assert files_of(out) == before
+    assert not (out / ".partial").exists()
+
+
 def test_an_error_while_files_move_to_their_place_says_so(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
