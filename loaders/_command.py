@@ -66,8 +66,17 @@ def leave(code: int) -> None:
 
 def place(text: str) -> Path:
     """Return the path or URL that an option names."""
+    return _named(_places.place, text)
+
+
+def destination(text: str) -> Path:
+    """Return the path or URL that an option names for results."""
+    return _named(_places.destination, text)
+
+
+def _named(find: Callable[[str], Path], text: str) -> Path:
     try:
-        return _places.place(text)
+        return find(text)
     except Problem as problem:
         raise argparse.ArgumentTypeError(str(problem)) from problem
 

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from loaders._errors import Problem
 
 _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "distributed", "fsspec", "gcsfs", "google"}
-_LIBRARIES |= {"httpx", "huggingface_hub", "paramiko", "s3fs", "upath"}
+_LIBRARIES |= {"httpcore2", "httpx", "httpx2", "huggingface_hub", "paramiko", "s3fs", "upath"}
+_READ_ONLY = ("hf", "http", "https")  # each file onto the Hub would be a commit of its own
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PARTIAL = ".partial"  # the folder, beside finished files, of what is being made
 _STAMPS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modified", "mtime")  # by file system
@@ -46,6 +47,17 @@ def place(text: str) -> Path:
     except (ImportError, ValueError) as error:
         raise Problem(f"{parts.scheme}://...: this file system cannot be used here: {error}.") from error
     return Path(path.path) if path.protocol in ("", "file", "local") else cast(Path, path)
+
+
+def destination(text: str) -> Path:
+    """Return the path that a person names for results; raises Problem as `place` does, and where one only reads."""
+    path = place(text)
+    if not is_local(path) and _remote(path).protocol in _READ_ONLY:
+        raise Problem(
+            f"{text}: results cannot be written to such a URL. Name a folder or a store such as s3://bucket/folder; "
+            "onto the Hub go datasets, with python -m publish --push-to ORG."
+        )
+    return path
 
 
 def is_place(value: object) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loaders import _command
-from loaders._command import place, whole_number
+from loaders._command import destination, place, whole_number
 from loaders._errors import MissingSources
 from loaders._places import is_local
 from loaders._resize import FILTERS
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ILSVRC",
         help="folder or URL of the tars, or what they unpack to",
     )
-    add("--out", type=place, required=True, metavar="DIR", help="a folder (or URL) of its own for the files")
+    add("--out", type=destination, required=True, metavar="DIR", help="a folder (or URL) of its own for the files")
     add("--sizes", type=int, nargs="+", choices=(8, 16, 32, 64), default=[8, 16, 32, 64], help="pixels (default: all)")
     add(
         "--resample",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import loaders
 from loaders import Problem, _command
-from loaders._command import place
+from loaders._command import destination, place
 from loaders._places import is_local
 from publish.progress import megabytes, table
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--sample", action="store_true", help="build from small archives drawn for it; the cards say so")
     add(
         "--out",
-        type=place,
+        type=destination,
         default=Path("hub"),
         metavar="DIR",
         help="folder or URL of the repositories (default: hub)",
