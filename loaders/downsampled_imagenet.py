@@ -5,7 +5,7 @@ Paper: https://arxiv.org/abs/1601.06759. Sizes and digests of the files: TensorF
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +63,28 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     (archive,) = found.archives[split.name]
     members = _tar.scan(archive.path)
-    if strange := next((name for name in members.names if not _MEMBER.fullmatch(name)), None):
-        raise SourceProblem(f"{archive.path}: holds {strange!r}, expected only numbered PNG files.")
+    _check_names(archive.path, members.names)
     check_rows(DATASET.name, config.name, split, len(members.names), found, partial)
     jobs = tuple(_jobs(config, archive, members, shard_rows(len(members.names), split)))
     size = len(members.names) * _ROW_BYTES[config.name]
     return SplitPlan(config.name, split, jobs, (archive,), size, members.skipped)
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """Raise SourceProblem for what is no numbered PNG, for the folder of another tar, and for a number in two folders.
+
+    Upstream has one folder, named like the tar.
+    """
+    if strange := next((name for name in names if not _MEMBER.fullmatch(name)), None):
+        raise SourceProblem(f"{path}: holds {strange!r}, expected only numbered PNG files.")
+    folders = {name.rpartition("/")[0] for name in names}
+    others = {name.removesuffix(".tar") for name in SOURCES if name != path.name}
+    if wrong := others.intersection(part for folder in folders for part in folder.split("/")):
+        raise SourceProblem(f"{path}: holds the folder {min(wrong)}. Is it {min(wrong)}.tar under another name?")
+    known: dict[str, str] = {}
+    for name in names if len(folders) > 1 else ():  # within one, a tar's names differ
+        if (same := known.setdefault(name.rpartition("/")[2], name)) is not name:
+            raise SourceProblem(f"{path}: holds a picture more than once, as {same!r} and {name!r}. Download it again.")
 
 
 def _jobs(config: Config, archive: Archive, members: _tar.Members, shards: list[int]) -> Iterator[Job]:

@@ -78,6 +78,40 @@ def test_a_tar_of_pictures_with_another_member(name: str, tmp_path: Path) -> Non
     says(refused("downsampled_imagenet", "32x32", tmp_path), path, repr(name), "numbered PNG")
 
 
+@pytest.mark.keeps("S15", "S21")
+@pytest.mark.parametrize("other", ["./valid_32x32", "other/valid_32x32", "other", "."])
+def test_a_tar_of_pictures_with_one_number_in_two_folders(other: str, tmp_path: Path) -> None:
+    archives.downsampled(tmp_path)
+    path, file = tmp_path / "valid_32x32.tar", archives.png(archives.pictures(1, 32, 1)[0])
+    names = ["valid_32x32/00001.png", "valid_32x32/00002.png", f"{other}/00002.png", f"{other}/00003.png"]
+    path.write_bytes(writers.tar((name, file) for name in names))
+    says(refused("downsampled_imagenet", "32x32", tmp_path), path, names[1], names[2], "more than once")
+
+
+def test_a_tar_of_pictures_in_several_folders(tmp_path: Path) -> None:
+    laid = archives.downsampled(tmp_path)
+    pictures = archives.pictures(archives.SPLITS["train"], 32, 0)
+    members = [(f"./part{n % 3}/{n:07d}.png", archives.png(picture)) for n, picture in enumerate(pictures, 1)]
+    (tmp_path / "train_32x32.tar").write_bytes(writers.tar(members))
+    contract.every_image_and_label_is_what_was_laid_out(laid, "32x32", tmp_path)
+
+
+@pytest.mark.keeps("S7")
+@pytest.mark.parametrize(
+    ("config", "name", "wrong"),
+    [
+        ("32x32", "train_32x32", "valid_32x32"),
+        ("32x32", "valid_32x32", "train_32x32"),
+        ("64x64", "valid_64x64", "valid_32x32"),
+    ],
+)
+def test_a_tar_of_pictures_under_the_name_of_another(config: str, name: str, wrong: str, tmp_path: Path) -> None:
+    archives.downsampled(tmp_path)
+    path = tmp_path / f"{name}.tar"
+    path.write_bytes((tmp_path / f"{wrong}.tar").read_bytes())
+    says(refused("downsampled_imagenet", config, tmp_path), path, f"the folder {wrong}", f"{wrong}.tar")
+
+
 @pytest.mark.keeps("S25", "S12")
 @pytest.mark.parametrize(
     ("change", "cause"),
