@@ -19,9 +19,11 @@ from loaders._errors import SourceProblem
 from loaders._places import is_local
 
 _BLOCK = 512
+_ZEROS = bytes(_BLOCK)
 _REGULAR, _FOLDER = (b"0", b"\0"), b"5"
 _PAX, _PAX_GLOBAL, _LONG_NAME = b"x", b"g", b"L"
-_MEMBER_LIMIT = 1 << 26  # of what is read whole: the largest photograph of ILSVRC has 15 MB
+_MEMBER_LIMIT = 1 << 26  # bytes of what is read whole: 580 times those of ILSVRC's mean photograph
+_END_LIMIT = 1 << 24  # bytes of end mark and padding: GNU tar writes 10 kB unless told otherwise
 _PAX_LIMIT = 1 << 20  # no honest pax header or long name is a megabyte long
 _GZIP_FACTOR, _GZIP_SLACK = 64, 1 << 20  # of compressed bytes; photographs come to 1.0, the development kit to 3
 _ADLER = 65521
@@ -74,39 +76,68 @@ def _sort_in(path: Path, found: Members, name: str, offset: int, size: int) -> N
 
 
 def _entries(path: Path, file: BinaryIO, start: int, limit: int | None) -> Iterator[tuple[str, int, int]]:
+    """Yield (name, offset, size) of every plain file."""
     position, override = start, dict[str, str]()
     most = _GZIP_FACTOR * path.stat().st_size + _GZIP_SLACK if limit is None else limit
-    while limit is None or position < limit:
-        _check_inflated(path, position, most)
-        file.seek(position)
-        header = file.read(_BLOCK)
-        if header == bytes(_BLOCK):
-            if limit is None:
-                _read_to_end(path, file, most)
-            return
-        if len(header) < _BLOCK:
-            break
+    while header := _header(path, file, position, limit, most):
         kind, name, size = _parse(path, header, position)
-        data = position + _BLOCK
-        size = _size(path, name, override.get("size", size))
+        data, size = position + _BLOCK, _size(path, name, override.get("size", size))
+        position = data + -(-size // _BLOCK) * _BLOCK
         if kind in (_PAX, _PAX_GLOBAL, _LONG_NAME):
             override |= _extension(path, file, kind, name, size)
-        else:
-            name = override.get("path", name)
-            override = {}
-            is_folder = kind == _FOLDER or (kind in _REGULAR and name.endswith("/"))
-            if kind in _REGULAR and not is_folder:
-                if limit is not None and data + size > limit:
-                    raise SourceProblem(f"{path}: cut short inside {name!r}. Download it again.")
-                yield name, data, size
-            elif not is_folder:
-                raise SourceProblem(
-                    f"{path}: {name!r} is a link, device or sparse file (type {kind!r}), expected files and folders."
-                )
-        position = data + -(-size // _BLOCK) * _BLOCK
-    raise SourceProblem(
-        f"{path}: ends at byte {position:,} without the end mark of a tar: cut short. Download it again."
-    )
+            continue
+        name, override = override.get("path", name), {}
+        if _is_file(path, kind, name):
+            if limit is not None and data + size > limit:
+                raise SourceProblem(f"{path}: cut short inside {name!r}. Download it again.")
+            yield name, data, size
+
+
+def _header(path: Path, file: BinaryIO, position: int, limit: int | None, most: int) -> bytes:
+    """Return the header at a position, nothing at the end mark."""
+    _check_inflated(path, position, most)
+    file.seek(position)
+    header = file.read(_BLOCK) if limit is None or position < limit else b""
+    if len(header) < _BLOCK:
+        raise SourceProblem(
+            f"{path}: ends at byte {position:,} without the end mark of a tar: cut short. Download it again."
+        )
+    if header != _ZEROS:
+        return header
+    if limit is None:
+        _read_to_end(path, file, most)
+    else:
+        _check_end(path, file, position, limit)
+    return b""
+
+
+def _is_file(path: Path, kind: bytes, name: str) -> bool:
+    if kind in _REGULAR:
+        return not name.endswith("/")
+    if kind != _FOLDER:
+        raise SourceProblem(
+            f"{path}: {name!r} is a link, device or sparse file (type {kind!r}), expected files and folders."
+        )
+    return False
+
+
+def _check_end(path: Path, file: BinaryIO, position: int, limit: int) -> None:
+    """Raise SourceProblem when members follow the end mark: a hole in a file, which reads as zeros, looks like one."""
+    file.seek(position)
+    rest = file.read(limit - position) if limit - position <= _END_LIMIT else None
+    if rest is None or any(_is_header(rest[at : at + _BLOCK]) for at in range(0, len(rest), _BLOCK)):
+        raise SourceProblem(
+            f"{path}: has the end mark of a tar at byte {position:,}, and {limit - position:,} bytes with more behind "
+            "it. Was a download stopped that had made place for the whole file? Download it again."
+        )
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _read_to_end(path: Path, file: BinaryIO, most: int) -> None:

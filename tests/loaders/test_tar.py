@@ -191,6 +191,26 @@ def test_a_tar_cut_anywhere_is_refused(size: int, zipped: bool, tmp_path: Path) 
 
 
 @pytest.mark.keeps("S2")
+@pytest.mark.parametrize("blocks", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("members", [10, 30_000])
+def test_a_hole_is_not_taken_for_the_end(blocks: int, members: int, tmp_path: Path) -> None:
+    """As in a file whose place was made before it was downloaded, some of which then never came."""
+    data = bytearray(tar((f"{n}", b"." * 600) for n in range(members)))
+    data[3 * 1536 : 3 * 1536 + 512 * blocks] = bytes(512 * blocks)
+    path = write(tmp_path, bytes(data))
+    text = refused(path)
+    assert "end mark of a tar at byte 4,608" in text
+    assert "Download it again" in text
+
+
+@pytest.mark.parametrize("end", [512, 1024, 10_240, 1 << 20])
+@pytest.mark.parametrize("garbage", [b"", b"\0" * 100 + b"left over" * 100])
+def test_an_end_of_any_length_is_one(end: int, garbage: bytes, tmp_path: Path) -> None:
+    data = tar([("a", b"1"), ("b", b"2" * 600)])[:2560] + bytes(end) + garbage
+    assert contents(write(tmp_path, data)) == {"a": b"1", "b": b"2" * 600}
+
+
+@pytest.mark.keeps("S2")
 @pytest.mark.parametrize("size", [10, 20, 100, -9, -8, -1])
 def test_a_gzip_cut_anywhere_is_refused(size: int, tmp_path: Path) -> None:
     data = gzip.compress(tar([("a", bytes(range(256)) * 4)]), 1)
