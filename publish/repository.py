@@ -87,6 +87,8 @@ def _source(archive: Archive, sha256: str | None) -> SourceEntry:
         verified = f"names and images of {len(archive.files.names):,} files"
     elif expected is None:
         verified = "rows"
+    elif archive.bytes != expected.bytes:
+        verified = "nothing"
     elif sha256 is None:
         verified = "size, index and images"
     else:

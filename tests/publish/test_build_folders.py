@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,8 +12,9 @@ import datasets
 import pytest
 
 import loaders
-from publish import manifest, plan, verify
-from publish.manifest import Manifest
+from loaders._source import Archive, Expected
+from publish import manifest, plan, repository, verify
+from publish.manifest import Manifest, SourceEntry
 from publish.plan import SplitBuild
 from tests import archives, building
 from tests.archives import LAYOUTS
@@ -101,6 +103,25 @@ def test_the_card_says_that_it_was_folders(tars: Path, flat: Path) -> None:
     assert {s.origin for name, s in sources.items() if name.endswith("/")} == {"folder"}
     for name in ("train/", "val/", "test/"):
         assert f"| `{name}` | {sources[name].bytes:,} | `{sources[name].sha256}` | folder |" in told[1]
+
+
+@pytest.mark.keeps("S1")
+def test_a_tar_of_another_size_was_not_verified(tars: Path) -> None:
+    """Also the one that is too large to be hashed each time."""
+    read = manifest_of(tars)
+    found = {source.name: source.verified for entry in read.entries() for source in entry.sources}
+    assert found.pop(archives.TEST_TAR) == "rows"  # of which nobody published a size
+    assert found == dict.fromkeys(found, "nothing")
+    assert "ILSVRC2012_img_train.tar" in found
+    (notice,) = re.findall(r"> \*\*Not verified:\*\* (.*) differ from", (tars / "README.md").read_text())
+    assert set(notice.split(", ")) == set(found)
+
+
+@pytest.mark.parametrize(("size", "verified"), [(7, "size, index and images"), (8, "nothing")])
+def test_what_is_said_of_a_tar_that_was_not_hashed(size: int, verified: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(bytes(7))
+    archive = Archive(tmp_path / "a.tar", Expected(size, "0" * 64, "upstream", hashed=False))
+    assert repository._source(archive, None) == SourceEntry("a.tar", 7, None, "upstream", verified)
 
 
 def test_the_digest_of_a_folder_is_that_of_the_lines_of_sha256sum(flat: Path) -> None:
