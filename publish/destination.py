@@ -56,8 +56,9 @@ class Folder:
         return self._out
 
     def manifests(self, dataset: str) -> list[Manifest]:
-        staging.restore(self._out / dataset)
-        found = manifests.read(self._out / dataset)
+        final = self._out / dataset
+        staging.restore(final)
+        found = manifests.of_dataset(dataset, manifests.read(final), str(final))
         return [found] if found else []
 
     def has(self, dataset: str, path: str, sha256: str) -> bool:

@@ -131,6 +131,16 @@ def read(folder: Path) -> Manifest | None:
         return None
 
 
+def of_dataset(dataset: str, found: Manifest | None, where: str) -> Manifest | None:
+    """Return a manifest that was found as it is; raises Problem when it is another dataset's."""
+    if found and found.dataset != dataset:
+        raise Problem(
+            f"{where}/{NAME}: expected the manifest of {dataset}, found that of {found.dataset}. Move what is there "
+            "away, or choose another place."
+        )
+    return found
+
+
 def _entry(content: dict[str, Any]) -> SplitEntry:
     lists = {
         "mean": tuple(content["mean"]),

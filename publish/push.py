@@ -60,8 +60,9 @@ class Hub:
             place = self._settings.repository(dataset)
             access.open_repository(place, loaders.load(dataset).DATASET.gated, self._settings.create_pr)
             self._heads[dataset] = place.head()
-            self._old[dataset] = read_manifest(place, self._heads[dataset])
-            self._local[dataset] = manifest.read(self._out / dataset)
+            found, local = read_manifest(place, self._heads[dataset]), self._out / dataset
+            self._old[dataset] = manifest.of_dataset(dataset, found, place.name)
+            self._local[dataset] = manifest.of_dataset(dataset, manifest.read(local), str(local))
 
     def check(self) -> Callable[[], object]:
         return partial(access.check_login, self._settings.organisation)

@@ -53,7 +53,7 @@ class Store:
         elif old := self._interrupted(dataset).old:
             self._broken.add(dataset)
             found = manifest.load(old, str(aside))
-        self._old[dataset] = found
+        self._old[dataset] = manifest.of_dataset(dataset, found, str(self._out / dataset))
         return [found] if found else []
 
     def _interrupted(self, dataset: str) -> _Note:

@@ -356,3 +356,16 @@ def test_a_damaged_manifest_is_told(laid: archives.Laid, tmp_path: Path) -> None
     said = build(laid, out, code=1)
     assert str(out / RESIZED / manifest.NAME) in said
     assert tree(out) == before
+
+
+def test_a_repository_of_another_dataset_is_told(built: Path, sample: Path, tmp_path: Path) -> None:
+    """As after a wrong copy: neither taken for the old one, nor built over."""
+    out = tmp_path / "out"
+    copied(built / "imagenet_v2", out / RESIZED)
+    before = tree(out)
+    said = publish("--config", f"{RESIZED}/8x8", "--source", sample, "--out", out, code=1)
+    assert (
+        f"error: {out / RESIZED}/manifest.json: expected the manifest of imagenet_resized, found that of imagenet_v2"
+        in said
+    )
+    assert tree(out) == before

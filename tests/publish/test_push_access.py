@@ -1,10 +1,12 @@
 """Who may publish where, and who may read it: asked and answered before anything is built or sent."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from publish import manifest
 from tests import archives
 from tests.building import COMMAND, run
 from tests.hub import Fault
@@ -168,3 +170,20 @@ def test_a_sample_is_refused_unless_told(desk: Desk) -> None:
     said = desk.run("publish", "--config", "all", "--sample", "--push-to", desk.organisation, code=1)
     assert "push it with --allow-sample, and its name and card will say sample" in said.text
     assert len(desk.hub.requests) == first
+
+
+@pytest.mark.parametrize("where", ["on the Hub", "here"])
+def test_a_manifest_of_another_dataset(where: str, built: Path, desk: Desk) -> None:
+    content = (built / "imagenet_v2" / manifest.NAME).read_bytes()
+    if where == "here":
+        (desk.out / "imagenet_resized").mkdir(parents=True)
+        (desk.out / "imagenet_resized" / manifest.NAME).write_bytes(content)
+    else:
+        desk.hub.add_repo(desk.name(), "alice", private=True)
+        desk.hub.commit(desk.name(), {manifest.NAME: content})
+    said = desk.push(code=1)
+    place = desk.name() if where == "on the Hub" else desk.out / "imagenet_resized"
+    assert said.text.startswith(
+        f"error: {place}/manifest.json: expected the manifest of imagenet_resized, found that of imagenet_v2"
+    )
+    assert (said.commits, said.sent) == (0, 0)

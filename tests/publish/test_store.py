@@ -80,6 +80,16 @@ def test_a_file_of_theirs_at_a_path_of_ours_is_left_alone(
     assert contents(out) == before
 
 
+def test_a_repository_of_another_dataset_is_told(
+    built: Path, laid: archives.Laid, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (out / RESIZED / manifest.NAME).write_bytes((built / "imagenet_v2" / manifest.NAME).read_bytes())
+    before = contents(out)
+    build(laid, out, code=1)
+    assert "expected the manifest of imagenet_resized, found that of imagenet_v2" in capsys.readouterr().err
+    assert contents(out) == before
+
+
 @pytest.mark.keeps("B2", "P13")
 def test_what_was_edited_before_a_run_that_was_stopped(
     laid: archives.Laid, out: Path, monkeypatch: pytest.MonkeyPatch
