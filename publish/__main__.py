@@ -134,6 +134,17 @@ def _check_use(options: argparse.Namespace) -> None:
         raise Problem(f"{options.out}: with --push-to, shards only pass by on the way to the Hub: --out is a folder.")
     if options.create_pr and options.revision != "main":
         raise Problem("--create-pr proposes a change to main: leave --revision out.")
+    if options.create_pr and options.public:
+        raise Problem("--create-pr only proposes: leave --public out, and open the repository when it was merged.")
+    if not options.push_to and (idle := _idle(options)):
+        raise Problem(f"{', '.join(idle)}: nothing is published without --push-to ORG. Add it, or leave the rest out.")
+
+
+def _idle(options: argparse.Namespace) -> list[str]:
+    """Return the options that mean nothing to a build that stays here."""
+    flags = ("create_pr", "tag", "public", "remove_local", "allow_sample")
+    given = ["revision"] * (options.revision != "main") + [flag for flag in flags if getattr(options, flag)]
+    return [f"--{flag.replace('_', '-')}" for flag in given]
 
 
 def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub | None":

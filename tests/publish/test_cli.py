@@ -108,6 +108,28 @@ class TestInThisProcess:
         said = self.said(capsys, 1, "--config", "all", "--sample", "--source", tmp_path)
         assert "leave --source out" in said
 
+    @pytest.mark.parametrize(
+        "more",
+        [
+            ["--public"],
+            ["--tag", "v1", "--remove-local"],
+            ["--revision", "next"],
+            ["--create-pr"],
+            ["--sample", "--allow-sample"],
+        ],
+    )
+    def test_options_about_the_hub_without_it(
+        self, more: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        said = self.said(capsys, 1, "--config", "imagenet_resized/8x8", "--out", tmp_path / "out", *more)
+        named = ", ".join(word for word in more if word.startswith("--") and word != "--sample")
+        assert said == f"error: {named}: nothing is published without --push-to ORG. Add it, or leave the rest out.\n"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_proposal_opens_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        said = self.said(capsys, 1, "--config", "imagenet_resized/8x8", "--push-to", "lab", "--create-pr", "--public")
+        assert "--create-pr only proposes: leave --public out" in said
+
     @pytest.mark.parametrize("kind", ["missing", "file"])
     def test_a_source_that_is_no_folder(self, kind: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         place = tmp_path / "archives"
