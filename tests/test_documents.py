@@ -186,6 +186,41 @@ def test_every_program_of_the_readme_runs(block: Block, built: Path, sample: Pat
     assert said.strip() or "print" not in block.code
 
 
+_WORKERS = """
+import types
+worker = types.SimpleNamespace(num_workers=0, id=0)
+dataset = types.ModuleType("torch.utils.data")
+dataset.DataLoader, dataset.IterableDataset, dataset.get_worker_info = None, object, lambda: worker
+torch = types.ModuleType("torch")
+torch.from_numpy = lambda array: types.SimpleNamespace(permute=array.transpose, tolist=array.tolist)
+modules = {"torch": torch, "torch.utils": types.ModuleType("torch.utils"), "torch.utils.data": dataset}
+sys.modules |= modules
+"""  # what torch gives of itself to each worker of a loader
+_READ = """
+for name in modules:  # datasets asks more of a torch that it finds
+    del sys.modules[name]
+for split in ("train", "validation"):
+    rows = load_dataset("hub/imagenet_resized", "8x8", split=split, streaming=True)
+    for worker.num_workers in (1, 2, 3, 5):
+        read = Batches(rows, 256)
+        seen = [n for worker.id in range(worker.num_workers) for _, labels in read for n in labels.tolist()]
+        print(split, rows.num_shards, worker.num_workers, sorted(seen) == sorted(row["label"] for row in rows))
+"""
+
+
+def test_the_loader_of_the_readme_reads_each_row_once_by_any_number_of_workers(built: Path, tmp_path: Path) -> None:
+    """Also where shards are fewer than workers."""
+    (block,) = (block for block in programs() if "get_worker_info" in block.code)
+    (tmp_path / "hub").symlink_to(built)
+    code = block.code.partition("\nif __name__")[0]
+    done = building.run_reader(sys.executable, "-c", f"import datasets, sys{_WORKERS}{code}{_READ}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shards = {"train": 2, "validation": 1}
+    assert done.stdout.splitlines() == [
+        f"{split} {n} {count} True" for split, n in shards.items() for count in (1, 2, 3, 5)
+    ]
+
+
 def test_links_of_the_readme_to_local_files_resolve() -> None:
     check_links(readme(), ROOT)
 
