@@ -63,8 +63,9 @@ def _started(count: int) -> Iterator[_Workers]:
     try:
         yield _Workers(executors)
     except BaseException as error:
-        for process in multiprocessing.active_children():
-            process.kill()
+        for executor in executors:
+            for process in list((executor._processes or {}).values()):  # the library kills none before Python 3.14
+                process.kill()
         for executor in executors:
             executor.shutdown(wait=isinstance(error, Exception | GeneratorExit), cancel_futures=True)
         raise

@@ -228,3 +228,17 @@ def test_leaving_stops_the_workers(tmp_path: Path) -> None:
     assert [pid for pid, _ in done if is_alive(pid)] == []
     time.sleep(0.5)
     assert log(tmp_path) == done
+
+
+def test_processes_of_the_caller_are_left_alone(tmp_path: Path) -> None:
+    """Who calls this from a program of his own has children of his own."""
+    own = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(_SECONDS,))
+    own.start()
+    try:
+        with pytest.raises(Problem):
+            list(Processes(2).run([[Task(name, partial(fails, Problem(name))) for name in "abc"]]))
+        assert own.is_alive()
+        assert multiprocessing.active_children() == [own]
+    finally:
+        own.kill()
+        own.join()
