@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from loaders import _arrow, _folder, _tar
@@ -18,6 +19,7 @@ from loaders._dataset import Batch, Dataset, Job
 from loaders._errors import SourceProblem
 
 _BATCH = 64  # photographs in a batch: about 7 MB
+_BATCH_LIMIT = 1 << 30  # bytes; Arrow's offsets end at 2^31
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,19 @@ def jobs(dataset: str, config: str, path: Path, photos: list[Photo], shards: lis
         start += count
 
 
+def _check_size(path: Path, sizes: npt.NDArray[np.int64]) -> None:
+    if (size := int(sizes.sum())) > _BATCH_LIMIT:
+        raise SourceProblem(
+            f"{path}: {len(sizes)} photographs have {size:,} bytes together, expected at most {_BATCH_LIMIT:,}, and a "
+            "tenth of a megabyte apiece."
+        )
+
+
 def batches(dataset: Dataset, job: Job) -> Iterator[Batch]:
-    """Yield blocks of rows: image (the bytes as they are), label, file_name."""
+    """Yield blocks of rows: image (the bytes as they are), label, file_name.
+
+    Raises SourceProblem for photographs that cannot be read or are too large, OSError.
+    """
     for path, names, numbers, places in job.parts:
         labels, offsets, sizes = numbers.T
         if places:
@@ -64,6 +77,7 @@ def batches(dataset: Dataset, job: Job) -> Iterator[Batch]:
             files = _tar.read_members(path, offsets.tolist(), sizes.tolist())
         for at in range(0, len(names), _BATCH):
             rows = slice(at, at + _BATCH)
+            _check_size(path, sizes[rows])
             images = _arrow.images([next(files) for _ in names[rows]])
             columns = [images, _arrow.integers(labels[rows]), _arrow.strings(names[rows])]
             yield Batch(pa.record_batch(columns, schema=dataset.schema))

@@ -1,6 +1,7 @@
 """Photographs that are files in a folder: their sizes, their bytes, and what changes when one of them does."""
 
 import hashlib
+import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from loaders._errors import SourceProblem
 from loaders._places import identity, is_local
+from loaders._tar import PHOTO_LIMIT
 
 _THREADS = 16  # on a network's file system, what is waited for is the answer
 _AT_A_TIME, _READ_AT_A_TIME = 256, 64  # files asked after, or read, before the next
@@ -46,7 +48,7 @@ def _file_name(place: str) -> str:
 
 
 def survey(root: Path, names: Sequence[str]) -> dict[str, Status]:
-    """Return the status of each file that is there; raises SourceProblem for what is no file, OSError."""
+    """Return the status of each file that is there; raises SourceProblem for no file or too large a one, OSError."""
     parts = [names[at : at + _AT_A_TIME] for at in range(0, len(names), _AT_A_TIME)]
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda part: [_status(root / name) for name in part], parts)
@@ -58,13 +60,21 @@ def _status(path: Path) -> Status | None:
     try:
         if not is_local(path):
             size, mark = identity(path)
-            return Status(int(size), mark)
+            return Status(_checked(path, int(size)), mark)
         found = path.stat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
         raise SourceProblem(f"{path}: expected a file with a photograph, found a folder or device of that name.")
-    return Status(found.st_size, found.st_mtime_ns)
+    return Status(_checked(path, found.st_size), found.st_mtime_ns)
+
+
+def _checked(path: Path, size: int) -> int:
+    if size > PHOTO_LIMIT:
+        raise SourceProblem(
+            f"{path}: has {size:,} bytes, expected at most {PHOTO_LIMIT:,} of a photograph. Copy it anew."
+        )
+    return size
 
 
 def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:
@@ -79,7 +89,10 @@ def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[byt
 
 
 def contents(root: Path, names: Sequence[str]) -> Iterator[bytes]:
-    """Yield the bytes of files, some of them asked for at once. Raises SourceProblem for one that is gone, OSError."""
+    """Yield the bytes of files, some of them asked for at once.
+
+    Raises SourceProblem for one that is gone or too large, OSError.
+    """
     with ThreadPoolExecutor(_THREADS) as pool:
         for at in range(0, len(names), _READ_AT_A_TIME):
             yield from pool.map(_bytes, [root / name for name in names[at : at + _READ_AT_A_TIME]])
@@ -87,7 +100,13 @@ def contents(root: Path, names: Sequence[str]) -> Iterator[bytes]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        if not is_local(path):
+            data = path.read_bytes()
+            _checked(path, len(data))
+            return data
+        with path.open("rb", buffering=0) as file:
+            _checked(path, os.fstat(file.fileno()).st_size)
+            return file.read()
     except FileNotFoundError as error:
         raise SourceProblem(f"{path}: was there at the start, and is gone. Put it back.") from error
 

@@ -22,7 +22,7 @@ _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _REGULAR, _FOLDER = (b"0", b"\0"), b"5"
 _PAX, _PAX_GLOBAL, _LONG_NAME = b"x", b"g", b"L"
-_MEMBER_LIMIT = 1 << 26  # bytes of what is read whole: 580 times those of ILSVRC's mean photograph
+PHOTO_LIMIT = 1 << 26  # bytes of what is read whole, here or from a folder: 580 times those of ILSVRC's mean photograph
 _END_LIMIT = 1 << 24  # bytes of end mark and padding: GNU tar writes 10 kB unless told otherwise
 _PAX_LIMIT = 1 << 20  # no honest pax header or long name is a megabyte long
 _GZIP_FACTOR, _GZIP_SLACK = 64, 1 << 20  # of compressed bytes; photographs come to 1.0, the development kit to 3
@@ -218,7 +218,7 @@ def read_members(path: Path, offsets: Sequence[int], sizes: Sequence[int]) -> It
 
 
 def _read(path: Path, file: BinaryIO, offset: int, size: int) -> bytes:
-    if size > _MEMBER_LIMIT:
+    if size > PHOTO_LIMIT:
         raise SourceProblem(f"{path}: the member at byte {offset:,} claims {size:,} bytes. Download it again.")
     file.seek(offset)
     data = file.read(size)

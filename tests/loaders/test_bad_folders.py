@@ -1,7 +1,9 @@
 """Bad folders: what people unpack halfway, move by hand, or leave lying about is told by name, as bad archives are."""
 
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.refusals import in_time, refused, refused_rows, says
 
 DATASET = "imagenet2012_subset"
 ONE, OTHER = "n01440764", "n01443537"  # labels 0 and 1
+TEST_PHOTO = "test/ILSVRC2012_test_00000001.JPEG"
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +152,40 @@ def test_a_link_to_nowhere(tmp_path: Path) -> None:
     says(refused(DATASET, "1pct", tmp_path), path, "a link to what is not there")
 
 
+@pytest.mark.keeps("S10")
+@pytest.mark.parametrize("place", [f"train/{ONE}/{ONE}_100.JPEG", f"val/{validation(0)}", TEST_PHOTO])
+def test_a_photograph_of_gigabytes(place: str, tmp_path: Path) -> None:
+    lay(tmp_path)
+    os.truncate(tmp_path / place, 2300 << 20)
+    with not_larger_than(50e6):
+        text = refused(DATASET, "1pct", tmp_path)
+    says(text, tmp_path / place, "2,411,724,800 bytes", "expected at most 67,108,864")
+
+
+@pytest.mark.keeps("S10")
+def test_large_photographs_that_come_to_gigabytes(tmp_path: Path) -> None:
+    """More than a batch of Arrow's can hold."""
+    lay(tmp_path)
+    for path in (tmp_path / "val").iterdir():
+        os.truncate(path, 60 << 20)
+    _, validation, _ = contract.plans(DATASET, "1pct", tmp_path)
+    with not_larger_than(50e6), pytest.raises(SourceProblem) as caught:
+        contract.read(validation)
+    count = len(archives.SUBSET_LABELS)
+    says(str(caught.value), f"{tmp_path}/val: {count} photographs", f"{count * (60 << 20):,} bytes together")
+
+
+@contextmanager
+def not_larger_than(most: float) -> Iterator[None]:
+    """Hold what Python allocates meanwhile against a limit, in bytes."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most
+    finally:
+        tracemalloc.stop()
+
+
 # While it is read
 
 
@@ -158,6 +195,7 @@ def test_a_link_to_nowhere(tmp_path: Path) -> None:
         (lambda path: path.unlink(), "is gone"),
         (lambda path: path.write_bytes(path.read_bytes()[:100]), "has 100 now"),
         (lambda path: path.write_bytes(path.read_bytes() + b"..."), "when the build began"),
+        (lambda path: os.truncate(path, 2300 << 20), "2,411,724,800 bytes"),
     ],
 )
 def test_a_file_that_changes_after_it_was_planned(harm: Callable[[Path], object], cause: str, tmp_path: Path) -> None:
