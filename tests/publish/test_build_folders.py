@@ -380,3 +380,31 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, tars: Path) -> None:
     entries = [*every.configs["1pct"].values()]
     ours = {p for e in entries for p in (*e.pictures, *(shard.path for shard in e.shards))} | set(every.files)
     assert files_of(out / DATASET) == {path: sha256 for path, sha256 in files_of(tars).items() if path in ours}
+
+
+@pytest.mark.keeps("S1")
+def test_an_archive_that_was_verified_stays_so(tmp_path: Path) -> None:
+    """The digest of a tar that is hashed only when asked for: a run that does not ask has no other content."""
+    laid, out = archives.subset(make(tmp_path / "in")), tmp_path / "out"
+    wanted = ("--config", f"{DATASET}/1pct")
+    said = [build(laid, out, *wanted, *more) for more in ((), ("--verify", "full"))]
+    tar, sha256 = laid.folder / "ILSVRC2012_img_train.tar", digest_of(laid.folder / "ILSVRC2012_img_train.tar")
+    assert [text.count("there already") for text in said] == [0, 1]  # who knows what the first was made from
+    assert told_of(out, tar.name) == {sha256}
+    before = tree(out)
+    assert build(laid, out, *wanted).count("there already") == 2
+    assert build(laid, out, *wanted, "--verify", "full").count("there already") == 2
+    assert tree(out) == before
+    changed(tar)
+    assert build(laid, out, *wanted).count("there already") == 2  # of the same size, and not asked for
+    assert build(laid, out, *wanted, "--verify", "full").count("there already") == 1
+    assert told_of(out, tar.name) == {digest_of(tar)}
+
+
+def told_of(out: Path, name: str) -> set[str | None]:
+    sources = [source for entry in manifest_of(out / DATASET).entries() for source in entry.sources]
+    return {source.sha256 for source in sources if source.name == name}
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
