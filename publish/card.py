@@ -13,7 +13,7 @@ from publish import gallery
 from publish.manifest import Manifest, SourceEntry, SplitEntry
 from publish.progress import megabytes
 
-MARK = re.compile(r"(<!-- begin (?P<name>[\w: ]+) -->\n)(?P<body>.*?)(<!-- end (?P=name) -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- begin (?P<name>[\w: ]+) -->\r?\n)(?P<body>.*?)(<!-- end (?P=name) -->)", re.DOTALL)
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 OWNED_KEYS = ("size_categories", "configs", "dataset_info")
 

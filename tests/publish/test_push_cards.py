@@ -66,10 +66,52 @@ def test_an_edit_of_theirs_survives(edit: Callable[[str], str], trace: str, desk
     assert again.commits == 0
 
 
-def test_an_edit_of_theirs_alone_is_no_reason_for_a_commit(desk: Desk) -> None:
+def with_a_comment(text: str) -> str:
+    return text.replace("license: other\n", "license: other  # agreed, do not change\n", 1)
+
+
+def laid_out(text: str) -> str:
+    return re.sub(r"(?m)^tags:\n(?:- .*\n)+", lambda tags: tags[0].replace("\n- ", "\n  - "), text)
+
+
+def as_on_windows(text: str) -> str:
+    return text.replace("\n", "\r\n")
+
+
+THEIRS = [in_prose, in_their_key, in_a_template_key, with_a_comment, laid_out, as_on_windows]
+
+
+@pytest.mark.keeps("P10", "P13")
+@pytest.mark.parametrize("edit", THEIRS)
+def test_an_edit_of_theirs_alone_is_no_reason_for_a_commit(edit: Callable[[str], str], desk: Desk) -> None:
     desk.push()
-    head = edited(desk, in_prose)
+    head = edited(desk, edit)
     assert desk.push().commits == 0
+    assert desk.repo().head() == head
+
+
+@pytest.mark.keeps("P13")
+@pytest.mark.parametrize("edit", THEIRS)
+def test_all_that_is_not_computed_stays_to_the_character(edit: Callable[[str], str], desk: Desk, newer: Path) -> None:
+    edited(desk, edit)
+    desk.push(source=newer)
+    there = card(desk.repo())
+    desk.hub._repos.pop(desk.name())
+    desk.forget()
+    desk.push(source=newer)
+    assert there == edit(card(desk.repo()))
+    assert there != card(desk.repo())
+
+
+def test_a_part_that_someone_copied_and_edited(desk: Desk, newer: Path) -> None:
+    def copied(text: str) -> str:
+        mark = next(mark for mark in MARK.finditer(text) if mark["name"] == "measured: sizes")
+        return text.replace(mark[0], f"{mark[1]}A line of a person.\n{mark[4]}\n\n{mark[0]}")
+
+    head = edited(desk, copied)
+    said = desk.push(source=newer, code=1)
+    assert "edited on the Hub: part measured: sizes. Nothing was changed." in said.text
+    assert "\n-A line of a person.\n" in said.text
     assert desk.repo().head() == head
 
 
