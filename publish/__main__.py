@@ -161,6 +161,7 @@ def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub |
         public=options.public,
         overwrite_card=options.overwrite_card,
         remove_local=options.remove_local,
+        workers=options.workers,
         away=options.scheduler is not None,
         suffix="_sample" if options.sample else "",
     )

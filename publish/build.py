@@ -191,7 +191,8 @@ class _Run:
         if place is None:
             return
         plans = [(split.build.plan, len(todo[split.key])) for split in self._splits]
-        need = sum(_ROOM * plan.bytes * tasks / len(plan.jobs) for plan, tasks in plans)
+        sizes = sorted(plan.bytes / len(plan.jobs) for plan, tasks in plans for _ in range(tasks))
+        need = _ROOM * sum(sizes[-(self._destination.at_once() or len(sizes)) :])
         free = shutil.disk_usage(place).free
         if need > free:
             raise Problem(

@@ -24,6 +24,9 @@ class Destination(Protocol):
     def room(self) -> Path | None:
         """Return the folder whose disk must hold all that is built; None when shards lie elsewhere."""
 
+    def at_once(self) -> int | None:
+        """Return how many shards lie there at a time; None when all of them stay."""
+
     def manifests(self, dataset: str) -> list[Manifest]:
         """Return the manifest that is in force there, if any, then those of copies that shards may be taken from."""
 
@@ -54,6 +57,9 @@ class Folder:
 
     def room(self) -> Path | None:
         return self._out
+
+    def at_once(self) -> int | None:
+        return None
 
     def manifests(self, dataset: str) -> list[Manifest]:
         final = self._out / dataset

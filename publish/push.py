@@ -32,6 +32,7 @@ class Settings:
     public: bool = False
     overwrite_card: bool = False
     remove_local: bool = False
+    workers: int = 1  # processes, each with a shard on this disk
     away: bool = False  # workers may be on other machines, each with a disk of its own
     suffix: str = ""  # "_sample" for a sample, so that the name says it
 
@@ -69,6 +70,9 @@ class Hub:
 
     def room(self) -> Path | None:
         return None if self._settings.away else self._out
+
+    def at_once(self) -> int | None:
+        return self._settings.workers if self._settings.remove_local else None
 
     def manifests(self, dataset: str) -> list[Manifest]:
         return [found for found in (self._old[dataset], self._local[dataset]) if found]

@@ -46,6 +46,9 @@ class Store:
     def room(self) -> Path | None:
         return None
 
+    def at_once(self) -> int | None:
+        return None
+
     def manifests(self, dataset: str) -> list[Manifest]:
         found, aside = manifest.read(self._out / dataset), self._aside(dataset)
         if found:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import loaders
+from publish import plan
 from tests.building import COMMAND, run
 from tests.publish.pushing import CONFIG, Desk, card, contents, flip, front, is_whole, read_manifest
 
@@ -86,6 +88,34 @@ def test_no_shard_stays_on_this_disk_when_none_shall(desk: Desk) -> None:
     assert is_whole(desk.repo())
     again = desk.push("--remove-local")
     assert (again.commits, again.sent, list(desk.folder.glob("out/**/*.parquet"))) == (0, 0, [])
+
+
+@pytest.mark.keeps("B1")
+def test_room_for_a_shard_at_a_time_is_enough_when_none_stays(desk: Desk) -> None:
+    plans = [build.plan for build in plan.make(loaders.select([CONFIG]), desk.archives, True).splits]
+    largest = max(1.1 * plan.bytes / len(plan.jobs) for plan in plans)
+    assert 2 * largest < 1.1 * sum(plan.bytes for plan in plans)
+    for free, code in ((2 * largest, 1), (0.9 * largest, 1), (1.1 * largest, 0)):
+        remove = [] if free > 1.5 * largest else ["--remove-local"]
+        said = with_room(desk, int(free), *remove, code=code)
+        assert (" are needed there, " in said) == (code == 1), said
+    assert is_whole(desk.repo())
+
+
+def with_room(desk: Desk, free: int, *more: object, code: int) -> str:
+    """Publish where so many bytes are free."""
+    program = (
+        "import collections, shutil, sys\n"
+        "usage = collections.namedtuple('usage', 'total used free')\n"
+        f"shutil.disk_usage = lambda path: usage(1 << 40, 0, {free})\n"
+        "from publish.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    what = ["--config", CONFIG, "--source", desk.archives, "--allow-partial", "--out", desk.out, "--workers", 1]
+    env = desk.environment()
+    done = run(sys.executable, "-c", program, *what, "--push-to", desk.organisation, *more, env=env)
+    assert done.returncode == code, done.stderr
+    return done.stderr
 
 
 @pytest.mark.keeps("P2", "P18")
