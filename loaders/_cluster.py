@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from loaders._errors import Problem
 from loaders._processes import keep_memory
@@ -21,6 +22,7 @@ from loaders._runner import Finished, Schedule, Slot, Task, died
 try:
     from distributed import Client, KilledWorker
     from distributed.client import FutureCancelledError
+    from distributed.comm import registry
 except ImportError as error:
     raise Problem(
         f"--scheduler needs Dask ({error}). Install it here and on every worker: pip install 'imagenet-variants[dask]'."
@@ -231,6 +233,7 @@ def _version_fault(found: object, here: Mapping[str, str]) -> str | None:
 
 def _connect(address: str) -> Client:
     """Connect within the time; the client's own patience does not cover what accepts and says nothing."""
+    _check_form(address)
     answer: list[Client | BaseException] = []
 
     def connect() -> None:
@@ -246,9 +249,24 @@ def _connect(address: str) -> Client:
         return answer[0]
     reason = type(answer[0]).__name__ if answer else "silence"
     raise Problem(
-        f"{address or 'an empty address'}: no Dask scheduler answers there ({reason}). Start one with `dask scheduler` "
+        f"{address}: no Dask scheduler answers there ({reason}). Start one with `dask scheduler` "
         "and give the address it prints, such as tcp://10.0.0.5:8786."
     )
+
+
+def _check_form(address: str) -> None:
+    """Raise Problem for what no scheduler can be at. As in Dask's client, tcp:// may be left out."""
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        registry.get_backend(parts.scheme)
+        is_one = bool(parts.hostname and parts.port)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise Problem(
+            f"{address or 'an empty address'}: expected the address of a Dask scheduler, with its port, as `dask "
+            "scheduler` prints it: such as tcp://10.0.0.5:8786."
+        )
 
 
 def _gone(address: str) -> Problem:

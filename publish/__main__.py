@@ -109,11 +109,11 @@ def _publish(options: argparse.Namespace) -> int:
         if options.dry_run and (missing := plan.absent(wanted, source)):
             return _tell_missing(wanted, missing)
         plan.check_by_hand(wanted, source)
-        hub = _hub(options, wanted) if not options.dry_run else None
-        made = plan.make(wanted, source, options.allow_partial)
         if options.dry_run:
-            return _tell_plan(made)
-        crew = stack.enter_context(_command.crew(options))
+            return _tell_plan(plan.make(wanted, source, options.allow_partial))
+        crew = stack.enter_context(_command.crew(options))  # a cluster that is not there costs no download
+        hub = _hub(options, wanted)
+        made = plan.make(wanted, source, options.allow_partial)
         full = options.verify == "full"
         settings = build.Options(options.out, crew, options.allow_partial, full, options.overwrite_card)
         built = build.run(made, settings, hub)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from loaders import Problem
 from publish import staging
 from tests import regenerating
 from tests.building import COMMAND, RESIZED, ROOT, Tree, environment, run, tree
 from tests.cluster.conftest import TOKEN, Site
 from tests.cluster.rig import Cluster, Process, start
 from tests.publish.pushing import contents
+from tests.refusals import says
 
 pytestmark = pytest.mark.xdist_group("cluster")
 LARGE = ("--config", "imagenet_v2/matched-frequency", "--allow-partial")
@@ -133,13 +135,40 @@ def test_workers_send_their_shards_with_logins_of_their_own(site: Site, sample: 
 # Who may work
 
 
-def test_no_scheduler_there(sample: Path, tmp_path: Path) -> None:
-    done = run(
-        *COMMAND, "--config", "all", "--source", sample, "--out", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9"
-    )
+def test_no_scheduler_there(tmp_path: Path) -> None:
+    """It is looked for before anything is downloaded: ImageNetV2 is not there either."""
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    (tmp_path / "in").mkdir()
+    words = ["--config", "imagenet_v2/topimages", "--source", tmp_path / "in", "--out", tmp_path / "out"]
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = run(*COMMAND, *words, "--scheduler", "tcp://127.0.0.1:9", env=environment(**nowhere))
     assert done.returncode == 1
     assert "tcp://127.0.0.1:9: no Dask scheduler answers there" in done.stderr
-    assert tree(tmp_path / "out") == {}
+    assert "Traceback" not in done.stderr
+    assert tree(tmp_path / "out") == tree(tmp_path / "in") == {}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "http://127.0.0.1:9",
+        "tcp://127.0.0.1",
+        "tcp://:9",
+        "tcp://127.0.0.1:x",
+        "tcp://[::1:9",
+        "nonsense",
+        "",
+    ],
+)
+def test_an_address_that_is_none(address: str) -> None:
+    """Dask's client takes twenty seconds over some of these, and leaves a traceback."""
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    from loaders import _cluster
+
+    with pytest.raises(Problem) as caught:
+        _cluster.Cluster(address)
+    says(str(caught.value), address or "an empty address", "expected the address of a Dask scheduler", "tcp://10.0.0.5")
 
 
 @pytest.mark.parametrize("package", ["numpy", "imagenet-variants"])
