@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from loaders import Job, Problem
 from loaders._places import copy, files, takes
@@ -28,6 +29,15 @@ class _Note:
     new: Sequence[str] = ()
     readme: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
+
+
+def _note(content: Any) -> _Note:
+    """Return a note that was read; raises TypeError and ValueError for what is none."""
+    note = _Note(**content)
+    texts = [note.old, note.readme, *note.new, *note.digests, *dict(note.digests).values()]
+    if not (isinstance(note.new, list) and all(isinstance(text, str) for text in texts)):
+        raise ValueError(f"{str(content)[:200]!r}")
+    return note
 
 
 class Store:
@@ -62,7 +72,13 @@ class Store:
     def _interrupted(self, dataset: str) -> _Note:
         """Return what a run noted that was killed while it changed the repository."""
         place = self._aside(dataset)
-        return _Note(**json.loads(place.read_text())) if place.exists() else _Note()
+        try:
+            return _note(json.loads(place.read_bytes())) if place.exists() else _Note()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise Problem(
+                f"{place}: expected the note of a run that was stopped, but it cannot be read ({error}). Move it away; "
+                f"if there is no {manifest.NAME} in {self._out / dataset}, move that away, too, to build it anew."
+            ) from error
 
     def has(self, dataset: str, path: str, sha256: str) -> bool:
         """A store has a file whole or not at all: its length is enough to tell, but behind a run that was killed."""

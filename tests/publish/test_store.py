@@ -1,5 +1,6 @@
 """Repositories in an object store, which has no step that puts a whole folder in the place of another."""
 
+import json
 import uuid
 from pathlib import Path
 
@@ -106,6 +107,46 @@ def test_what_was_edited_before_a_run_that_was_stopped(
     build(laid, out)
     assert rows(out) == 50
     assert "\nWritten by a person.\n" in (out / RESIZED / "README.md").read_text()
+
+
+NOTES = {
+    "cut": '{"old": "',
+    "no object": "[]",
+    "empty": "",
+    "no text": '{"old": 3, "new": []}',
+    "no list": '{"old": "", "new": "8x8"}',
+    "no paths": '{"old": "", "new": [8]}',
+    "no digests": '{"old": "", "new": [], "readme": "", "digests": {"prose": 1}}',
+    "other words": '{"older": ""}',
+}
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_a_note_of_a_stopped_run_that_is_none(
+    note: str, laid: archives.Laid, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = out / ".partial" / f"{RESIZED}.json"
+    place.write_text(NOTES[note])
+    build(laid, out, code=1)
+    assert f"error: {place}: expected the note of a run that was stopped" in capsys.readouterr().err
+    assert contents(out) == {}
+    place.unlink()
+    build(laid, out)
+    assert rows(out) == 60
+
+
+def test_a_note_of_an_older_release(laid: archives.Laid, out: Path) -> None:
+    """It knew neither of the card nor of the pictures."""
+    build(laid, out)
+    old, shard = (out / RESIZED / manifest.NAME).read_text(), "8x8/train-00000-of-00009.parquet"
+    for name in ("README.md", manifest.NAME):
+        (out / RESIZED / name).unlink()
+    (out / RESIZED / shard).write_text("half done")
+    (out / ".partial" / f"{RESIZED}.json").write_text(json.dumps({"old": old, "new": [shard]}))
+    other_train(laid.folder, 8, 40)
+    build(laid, out)
+    assert rows(out) == 40
+    assert str(out / RESIZED / shard) not in contents(out)
 
 
 def broken(origin: Path, path: Path) -> None:
