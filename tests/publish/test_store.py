@@ -43,6 +43,24 @@ def edit(out: Path) -> None:
     readme.write_text(f"{readme.read_text()}\nWritten by a person.\n")
 
 
+@pytest.mark.keeps("B9")
+def test_all_but_the_card_is_as_in_a_folder(laid: archives.Laid, out: Path, tmp_path: Path) -> None:
+    build(laid, out)
+    build(laid, tmp_path / "out")
+    here, there = contents(tmp_path / "out"), contents(out)
+    cards = here.pop(str(tmp_path / "out" / RESIZED / "README.md")), there.pop(str(out / RESIZED / "README.md"))
+    assert {path.removeprefix(f"{out}/"): text for path, text in there.items()} == {
+        path.removeprefix(f"{tmp_path}/out/"): text for path, text in here.items()
+    }
+    assert cards[0].count(f"{tmp_path}/out/{RESIZED}".encode()) > 2
+    assert (
+        cards[0]
+        .replace(f'("{tmp_path}/out/{RESIZED}"'.encode(), f'("{RESIZED}"'.encode())
+        .replace(f"{tmp_path}/out".encode(), str(out).encode())
+        == cards[1]
+    )
+
+
 @pytest.mark.keeps("P13", "B11")
 def test_an_edit_of_theirs_survives(laid: archives.Laid, out: Path) -> None:
     build(laid, out)
