@@ -9,9 +9,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from loaders import _command
 from loaders._command import destination, place, whole_number
@@ -20,7 +21,9 @@ from loaders._places import is_local
 from loaders._resize import FILTERS
 
 if TYPE_CHECKING:  # --help answers at once
-    from loaders._regeneration import Made
+    from tqdm import tqdm
+
+    from loaders._regeneration import Made, Report, Settings
 
 _SHOWN = 20  # unreadable photographs that are listed by name; the sidecar has them all
 _EXAMPLES = """examples:
@@ -77,38 +80,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _regenerate(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from loaders import _regeneration
 
-    if not options.source.is_dir():
-        raise MissingSources(f"{options.source}: expected a folder with the photographs of ILSVRC (--source).")
-    names = {field.name for field in fields(_regeneration.Settings)}
-    chosen = {name: value for name, value in vars(options).items() if name in names}
-    source = options.source.absolute() if is_local(options.source) else options.source
-    settings = _regeneration.Settings(**{**chosen, "source": source, "sizes": tuple(dict.fromkeys(options.sizes))})
+    settings = _settings(options)
     started = time.perf_counter()
-    done = Counter[str]()
-    with (
-        _command.crew(options) as crew,
-        tqdm(unit=" images", unit_scale=True, disable=not sys.stderr.isatty(), smoothing=0.05) as bar,
-    ):
-
-        def starts(photos: int) -> _regeneration.Report:
-            bar.reset(photos)
-            return count
-
-        def count(worker: str, photos: int) -> None:
-            done[worker] += photos
-            bar.update(photos)
-
-        made = _regeneration.run(settings, crew, starts, bar.set_postfix_str)
+    with _command.crew(options) as crew, closing(_Progress()) as progress:
+        made = _regeneration.run(settings, crew, progress.starts, progress.say)
     if crew.is_remote:
-        for worker, photos in sorted(done.items()):
+        for worker, photos in sorted(progress.done.items()):
             print(f"{worker}: {photos:,} photographs", file=sys.stderr)
     _summary(made, settings.out, time.perf_counter() - started)
     _warn(made, options.subsample)
     return 0
+
+
+def _settings(options: argparse.Namespace) -> "Settings":
+    from loaders._regeneration import Settings
+
+    if not options.source.is_dir():
+        raise MissingSources(f"{options.source}: expected a folder with the photographs of ILSVRC (--source).")
+    names = {field.name for field in fields(Settings)}
+    chosen = {name: value for name, value in vars(options).items() if name in names}
+    source = options.source.absolute() if is_local(options.source) else options.source
+    return Settings(**{**chosen, "source": source, "sizes": tuple(dict.fromkeys(options.sizes))})
+
+
+class _Progress:
+    """How many photographs each worker has done; on a terminal a bar, from when it is known how many there are."""
+
+    def __init__(self) -> None:
+        self.done = Counter[str]()
+        self._bar: tqdm[NoReturn] | None = None
+
+    def starts(self, photos: int) -> "Report":
+        from tqdm import tqdm
+
+        shown = sys.stderr.isatty()
+        self._bar = tqdm(total=photos, unit=" images", unit_scale=True, disable=not shown, smoothing=0.05)
+        return self._count
+
+    def _count(self, worker: str, photos: int) -> None:
+        self.done[worker] += photos
+        if self._bar is not None:
+            self._bar.update(photos)
+
+    def say(self, what: str) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(what)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """What goes wrong with originals, disks and processes is said plainly and leaves no half of a file."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,3 +243,18 @@ def test_a_disk_without_room_is_noticed_at_the_start(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     refused(source, tmp_path, capsys, tmp_path, "GB are free")
+
+
+# What a terminal shows
+
+
+def test_a_bar_is_shown_once_there_are_photographs_to_do(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not over an error, nor over what is there already."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", tmp_path / "out", capsys, "no photographs", code=2)
+    for bar in (True, False):
+        assert attempt(source, tmp_path / "out") == 0
+        assert ("images/s" in capsys.readouterr().err) is bar
