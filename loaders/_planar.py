@@ -5,6 +5,7 @@ that a batch of 1.6 GB is never whole in memory, and no code that a file names i
 """
 
 import io
+import math
 import threading
 import zipfile
 from collections.abc import Callable
@@ -144,6 +145,12 @@ def _skip(file: BinaryIO, count: int) -> None:
         return
     for at in range(0, count, _SKIPPED):
         _read(file, min(_SKIPPED, count - at))
+
+
+def image_size(file: BatchFile) -> int:
+    """Return S if the rows of a batch are S x S images, the next less when they are none; raises SourceProblem."""
+    data = _arrays(file).get("data")
+    return math.isqrt(data.shape[-1] // 3) if data and data.shape else 0
 
 
 def _read(file: BinaryIO, count: int) -> bytearray:

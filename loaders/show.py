@@ -4,12 +4,11 @@ It shows an npz zip, an npz or pickled batch, a folder of batches, a Parquet fil
 """
 
 import argparse
+import itertools
 import math
-import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +16,19 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from PIL import Image
 
-from loaders import _planar, _sheet, classes
+from loaders import _command, _sheet, classes
 from loaders._archives import zip_names
 from loaders._arrow import PARQUET_ERRORS
 from loaders._errors import Problem, SourceProblem
 from loaders._pictures import as_rgb, decoding, opened
-from loaders._planar import BatchFile
+from loaders._places import written
+from loaders._planar import Batch, BatchFile, image_size
 
 _MEMBER = re.compile(r"(?:[\w.-]+/)?(?:train_data_batch_\d+|val_data)\.npz")
 _BATCH = re.compile(r"(?:train_data_batch_\d+|val_data)(?:\.npz)?")
 _SHARD = re.compile(r"([a-z]+)-\d+-of-\d+\.parquet")
+_STEMS = {"train": "train", "val": "validation"}
+_Counts = npt.NDArray[np.int64]
 _PIECE = 64  # Parquet rows in hand
 
 
@@ -35,68 +37,85 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("path", type=Path, metavar="FILE_OR_DATASET", help="a zip, a batch, a Parquet file, or a folder of either")
     add("--out", type=Path, metavar="PNG", help="where the picture goes (default: NAME.png here)")
-    add("--split", help="of a folder that holds several (default: train, or the only one)")
-    add("--images", type=int, default=400, metavar="N", help="how many on the sheet, the first ones (default: 400)")
+    add("--split", help="of a folder or zip that holds several (default: train, or else the first)")
+    add(
+        "--images",
+        type=_command.whole_number(0),
+        default=400,
+        metavar="N",
+        help="how many on the sheet, the first ones (default: 400)",
+    )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use."""
+    """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use, 130/143 stopped."""
     options = _parser().parse_args(arguments)
-    try:
-        print(show(options.path, options.out, options.split, max(0, options.images)))
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or options.path}: {error.strerror or error}", file=sys.stderr)
-        return 1
+    return _command.exit_code(lambda: _show(options), options.out)
+
+
+def _show(options: argparse.Namespace) -> int:
+    print(show(options.path, options.out, options.split, options.images))
     return 0
 
 
 def show(path: Path, out: Path | None = None, split: str | None = None, images: int = 400) -> str:
-    """Write the picture of a file or folder, and return a line about it. Raises SourceProblem, OSError."""
-    shards = _shards(path, split)
-    name = f"{path.resolve().name}-{_split(shards[0])}" if shards and path.is_dir() else path.stem
-    with _reading_parquet(path) if shards else nullcontext():
-        counts, rows = _parquet_counts(shards) if shards else _batch_counts(_batches(path))
-        every = _parquet_pictures(shards) if shards else _batch_pictures(_batches(path))
-        pictures = [picture for picture, _ in zip(every, range(images), strict=False)]
+    """Write the picture of a file, or of a split in a folder, and return a line about it.
+
+    Raises SourceProblem for what is neither Parquet nor batches of one size, Problem, OSError.
+    """
+    files = _shards(path) or _batch_files(path)
+    chosen = _chosen(path, sorted(set(map(_split, files))), split)
+    pictures, counts, rows = _read(path, [file for file in files if _split(file) == chosen], images)
+    name = f"{path.resolve().name}-{chosen}" if path.is_dir() else path.stem
     title = f"{name}: {len(pictures):,} of {rows:,} images"
     place = out or Path(f"{name}.png")
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
-        _sheet.draw(title, pictures, counts).save(temporary, "PNG")
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _write(place, _sheet.draw(title, pictures, counts))
     return f"{place}: {title}" + (f"; {_sheet.describe(counts)}" if counts is not None else "; no labels")
+
+
+def _chosen(path: Path, splits: Sequence[str], split: str | None) -> str:
+    chosen = split or ("train" if "train" in splits else splits[0])
+    if chosen not in splits:
+        raise SourceProblem(f"{path}: holds no split {chosen}; there is {', '.join(splits)}.")
+    return chosen
+
+
+def _read(path: Path, files: Sequence[Path | BatchFile], images: int) -> tuple[list[Image.Image], _Counts | None, int]:
+    """Return the first pictures, and the rows of each class and of all."""
+    if shards := [file for file in files if isinstance(file, Path)]:
+        with _reading_parquet(path):
+            return list(itertools.islice(_parquet_pictures(shards), images)), *_parquet_counts(shards)
+    batches = _opened(path, [file for file in files if isinstance(file, BatchFile)])
+    return list(itertools.islice(_batch_pictures(batches), images)), *_batch_counts(batches)
+
+
+def _write(place: Path, picture: Image.Image) -> None:
+    if place.is_dir():
+        raise Problem(f"{place}: is a folder, expected the name of a picture to write (--out).")
+    with written(place) as temporary:
+        picture.save(temporary, "PNG")
+
+
+def _split(file: Path | BatchFile) -> str:
+    """Return the split that a file's name tells of, or the name."""
+    path = Path(file.member or file.path) if isinstance(file, BatchFile) else file
+    match = _SHARD.fullmatch(path.name)
+    return match[1] if match else _STEMS.get(path.name.partition("_")[0], path.stem)
 
 
 # Parquet
 
 
-def _shards(path: Path, split: str | None) -> list[Path]:
-    """Return the Parquet files to show, none when the path is of batches."""
+def _shards(path: Path) -> list[Path]:
+    """Return the Parquet files of a path, none when it is of batches."""
     if path.is_file():
         with path.open("rb") as file:
             return [path] if file.read(4) == b"PAR1" else []
-    found = sorted(path.glob("*.parquet"))
-    if not found:
-        return []
-    splits = sorted({_split(shard) for shard in found})
-    wanted = split or ("train" if "train" in splits else splits[0])
-    if wanted not in splits:
-        raise SourceProblem(f"{path}: holds no split {wanted}; there is {', '.join(splits)}.")
-    return [shard for shard in found if _split(shard) == wanted]
+    return sorted(path.glob("*.parquet"))
 
 
-def _split(shard: Path) -> str:
-    match = _SHARD.fullmatch(shard.name)
-    return match[1] if match else shard.stem
-
-
-def _parquet_counts(shards: Sequence[Path]) -> tuple[npt.NDArray[np.int64] | None, int]:
+def _parquet_counts(shards: Sequence[Path]) -> tuple[_Counts | None, int]:
     rows, counts = 0, np.zeros(classes.COUNT, np.int64)
     labelled = False
     for shard in shards:
@@ -136,8 +155,8 @@ def _decoded(shard: Path, file: bytes) -> Image.Image:
 # Batches
 
 
-def _batches(path: Path) -> list[_planar.Batch]:
-    """Open the batches in the order of their numbers."""
+def _batch_files(path: Path) -> list[BatchFile]:
+    """Return the batches of a path, in the order of their numbers; raises SourceProblem when there are none."""
     if path.is_dir():
         files = [BatchFile(place) for place in path.iterdir() if _BATCH.fullmatch(place.name)]
         if not files:
@@ -146,29 +165,40 @@ def _batches(path: Path) -> list[_planar.Batch]:
             raise SourceProblem(f"{path}: holds neither Parquet files nor batches. Name {hint}.")
     elif path.suffix == ".zip":
         files = [BatchFile(path, name) for name in zip_names(path, _MEMBER)[0]]
+        if not files:
+            raise SourceProblem(f"{path}: holds no batches, expected train_data_batch_1.npz ... or val_data.npz.")
     else:
         files = [BatchFile(path)]
-    return [_opened(file) for file in sorted(files, key=_number)]
+    return sorted(files, key=_number)
 
 
 def _number(file: BatchFile) -> int:
     return int((re.findall(r"\d+", Path(file.member or file.path.name).name) or [0])[-1])
 
 
-def _opened(file: BatchFile) -> _planar.Batch:
-    data = _planar._arrays(file).get("data")
-    width = data.shape[-1] if data and data.shape else 0
-    return _planar.Batch(file, math.isqrt(width // 3))
+def _opened(path: Path, files: Sequence[BatchFile]) -> list[Batch]:
+    """Open batches; raises SourceProblem for a number that is there twice, and for images of several sizes."""
+    for one, other in itertools.pairwise(files):
+        if _number(one) == _number(other):
+            raise SourceProblem(f"{path}: batch {_number(one)} is there more than once: {one} and {other}.")
+    batches = [Batch(file, image_size(file)) for file in files]
+    for batch in batches:
+        if batch.width != batches[0].width:
+            size, first = (math.isqrt(each.width // 3) for each in (batch, batches[0]))
+            raise SourceProblem(
+                f"{batch.file}: holds images of {size}x{size}, {batches[0].file} of {first}x{first}; expected one size."
+            )
+    return batches
 
 
-def _batch_counts(batches: Sequence[_planar.Batch]) -> tuple[npt.NDArray[np.int64], int]:
+def _batch_counts(batches: Sequence[Batch]) -> tuple[_Counts, int]:
     counts = np.zeros(classes.COUNT, np.int64)
     for batch in batches:
         counts += _count(batch.file, batch.labels)
     return counts, int(counts.sum())
 
 
-def _batch_pictures(batches: Sequence[_planar.Batch]) -> Iterator[Image.Image]:
+def _batch_pictures(batches: Sequence[Batch]) -> Iterator[Image.Image]:
     for batch in batches:
         size = math.isqrt(batch.width // 3)
         for row in range(batch.rows):
@@ -176,7 +206,7 @@ def _batch_pictures(batches: Sequence[_planar.Batch]) -> Iterator[Image.Image]:
         batch.close()
 
 
-def _count(where: object, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _count(where: object, labels: _Counts) -> _Counts:
     known = labels[labels != -1]  # a split without labels has -1
     if known.size and (known.min() < 0 or known.max() >= classes.COUNT):
         raise SourceProblem(f"{where}: holds a label outside 0 to {classes.COUNT - 1}.")
@@ -184,4 +214,4 @@ def _count(where: object, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _command.leave(main())

@@ -1,6 +1,9 @@
 """The contact sheet shows the very pixels, and the histogram the very counts, of each kind of file."""
 
 import io
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -125,6 +128,99 @@ def test_the_command_says_what_it_wrote(laid: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"8x8-train.png: 8x8-train: {ROWS} of {ROWS} images; {ROWS} of 1,000 classes")
     assert [path.name for path in tmp_path.iterdir()] == ["8x8-train.png"]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A folder with the loose batches of both splits."""
+    archives.resized_pickles(tmp_path, (SIZE,))
+    (tmp_path / "mixed").mkdir()
+    for path in [*(tmp_path / "Imagenet8_train").iterdir(), tmp_path / "Imagenet8_val" / "val_data"]:
+        path.rename(tmp_path / "mixed" / path.name)
+    return tmp_path / "mixed"
+
+
+@pytest.mark.parametrize(
+    ("options", "split"), [((), "train"), (("--split", "train"), "train"), (("--split", "validation"), "validation")]
+)
+def test_splits_of_batches_are_not_mixed(
+    options: tuple[str, ...], split: str, mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = shown(mixed, tmp_path / "x.png", *options, "--images", 4)
+    rows = archives.resized_rows(SIZE)[split]
+    assert f"mixed-{split}: 4 of {len(rows)} images" in capsys.readouterr().out
+    counts = np.bincount([row["label"] for row in rows], minlength=1000)
+    assert [height > 1 for height in bars(page)] == [bool(count) for count in counts]
+    for place, row in enumerate(rows[:4]):
+        enlarged = picture(row["image"], SIZE).resize((32, 32), Image.Resampling.NEAREST)
+        assert (cell(page, place, 2, 32) == np.asarray(enlarged)).all()
+
+
+def batch(path: Path, size: int) -> Path:
+    _, validation = archives.resized_batches(size)
+    path.write_bytes(sample.npz(validation))
+    return path
+
+
+def test_batches_that_do_not_belong_together(mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = next(row for row in mixed.iterdir() if row.name == "train_data_batch_3")
+    again = batch(mixed / "train_data_batch_3.npz", SIZE)
+    refused([mixed], tmp_path, capsys, "batch 3 ", "more than once", train, again)
+    again.unlink()
+    batch(mixed / "train_data_batch_11.npz", 16)
+    refused([mixed], tmp_path, capsys, mixed / "train_data_batch_11.npz", "16x16", "8x8")
+    assert show.main([str(mixed), "--split", "validation", "--out", str(tmp_path / "v.png")]) == 0
+    capsys.readouterr()
+    for path in (mixed, train, mixed / "val_data"):
+        refused([path, "--split", "nonsense"], tmp_path, capsys, path, "holds no split nonsense", "there is ")
+
+
+def refused(words: list[object], folder: Path, capsys: pytest.CaptureFixture[str], *parts: object) -> None:
+    """Hold that a sheet is refused in one line, and not written."""
+    out = folder / "x.png"
+    assert show.main([*map(str, words), "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert all(str(part) in error for part in parts), error
+    assert not out.exists()
+
+
+def test_where_no_sheet_can_be_written(
+    laid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for place in (".", "folder", tmp_path):
+        assert show.main([str(laid / "Imagenet8_val_npz.zip"), "--out", str(place)]) == 1
+        assert f"error: {place}: is a folder, expected the name of a picture" in capsys.readouterr().err
+    assert show.main([str(laid / "Imagenet8_val_npz.zip"), "--out", "file/x.png"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: file")
+    assert ".tmp" not in error
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "file"}
+    shown(laid / "Imagenet8_val_npz.zip", tmp_path / "new" / "x.png")
+
+
+def test_an_interrupt_is_no_traceback(laid: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "val_data"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "loaders.show", str(pipe)]
+    with (
+        subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process,
+        pipe.open("wb"),  # waits for the command to open it
+    ):
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error.count("\n")) == (130, 1), error
+
+
+@pytest.mark.parametrize("number", ["-1", "x", "1.5"])
+def test_a_number_of_images_that_is_none(number: str, laid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        show.main([str(laid / "Imagenet8_val_npz.zip"), "--images", number])
+    assert "whole number of at least 0" in capsys.readouterr().err
 
 
 def test_what_cannot_be_shown(laid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
