@@ -183,11 +183,11 @@ def check_rows(dataset: str, config: str, split: Split, rows: int, found: Found,
     """Raise SourceProblem when a split has other rows than published, or than the sidecar says, unless `partial`."""
     expected = found.rows.get(split.name, split.rows)
     if not rows or (rows != expected and not partial):
+        leave = ", or pass --allow-partial (allow_partial=True) to build from what is there" if rows else ""
         where = ", ".join(str(archive.path) for archive in found.archives.get(split.name, ()))
         raise SourceProblem(
             f"{where}: {dataset}/{config} has {expected:,} {split.name} rows, found {rows:,}. "
-            "Is a file of another size or split under this name? Download it again, or pass --allow-partial "
-            "(allow_partial=True) to build from what is there."
+            f"Is a file of another size or split under this name? Download it again{leave}."
         )
 
 

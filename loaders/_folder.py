@@ -108,7 +108,14 @@ def _bytes(path: Path) -> bytes:
             _checked(path, os.fstat(file.fileno()).st_size)
             return file.read()
     except FileNotFoundError as error:
+        if is_local(path) and path.is_symlink():
+            raise broken_link(path) from error
         raise SourceProblem(f"{path}: was there at the start, and is gone. Put it back.") from error
+
+
+def broken_link(path: Path) -> SourceProblem:
+    """Return the error of a link to what is not there."""
+    return SourceProblem(f"{path}: is a link to what is not there. Mend or remove it.")
 
 
 def sha256_of(root: Path, names: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> str:

@@ -111,13 +111,19 @@ def _in_folder(names: list[str], skipped: Counter[str] | None = None) -> Members
 
 
 def numbered(root: Path) -> Members:
-    """Return the photographs of a split that are numbered through; raises SourceProblem for what `_tar.scan` does."""
+    """Return the photographs of a split that are numbered through.
+
+    Raises SourceProblem for what `_tar.scan` does, a folder among photographs, and a photograph among folders.
+    """
     if root.is_file():
         return _tar.scan(root)
     is_folder = entries(root)
     skipped = Counter(kind for name in is_folder if (kind := junk(name)))
     names = sorted(name for name in is_folder if not junk(name))
-    if any(is_folder[name] for name in names):
+    inner = [name for name in names if is_folder[name]]
+    if 2 * len(inner) < len(names) and inner:
+        raise SourceProblem(f"{root}: holds the folder {inner[0]!r}, expected photographs alone.{_next(root)}")
+    if inner:
         names = [f"{wnid}/{name}" for wnid in class_names(root) for name in listed(root / wnid)]
     return _in_folder(names, skipped)
 

@@ -24,6 +24,7 @@ _CONSTRUCTORS = {
     **dict.fromkeys(("numpy ndarray", "numpy dtype"), "type"),
     "_codecs encode": "encode",
 }
+_PROTOCOL_5 = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
 _PUSHED = {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 _PUSHED |= {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -208,6 +209,8 @@ class _Machine:
         self._stack[-1].update(_pairs(items))
 
     def _global(self, name: str) -> _Global:
+        if name in _PROTOCOL_5:
+            raise SourceProblem(f"{self._path}: stores an array by protocol 5; save it with protocol 3 or 4.")
         if name not in _CONSTRUCTORS:
             raise SourceProblem(
                 f"{self._path}: the pickle asks for {name.replace(' ', '.')}, which no batch of images needs; "

@@ -26,7 +26,7 @@ _HASH_BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Source:
-    """A file as upstream published it: size in bytes, SHA-256, and how to get it.
+    """A file as upstream published it: size in bytes, SHA-256 (0 and "" where nobody says), and how to get it.
 
     `url` is where a program may fetch it; without one a person has to, from `page`. A file too large to hash each time
     has `hashed` False: its size, its index and every image used are checked instead.
@@ -258,7 +258,7 @@ def missing_message(missing: Iterable[tuple[str, Source]], folder: Path) -> Miss
     for config, source in missing:
         by_source.setdefault(source, []).append(config)
     lines = [
-        f"  {source.name}  ({source.bytes:,} bytes, sha256 {source.sha256})\n"
+        f"  {source.name}{f'  ({source.bytes:,} bytes, sha256 {source.sha256})' if source.sha256 else ''}\n"
         f"      for {', '.join(configs)}\n      from {source.page}"
         for source, configs in by_source.items()
     ]

@@ -149,7 +149,7 @@ def _numbered(found: Found, split: str) -> _Photos:
         return photos, (archive, *truth), members.skipped
     archive, photos = _loose(archive, [(*row, place) for row, place in zip(named, members.names, strict=True)])
     if lost := set(members.names) - {photo.place for photo in photos}:
-        raise SourceProblem(f"{archive.path / min(lost)}: is a link to what is not there. Mend or remove it.")
+        raise _folder.broken_link(archive.path / min(lost))
     return photos, (archive, *truth), members.skipped
 
 

@@ -203,7 +203,12 @@ def _tell_missing(wanted: Mapping[str, list[str]], missing: Sequence[tuple[str, 
     print("\nmissing:")
     sources = {source: [c for c, s in missing if s == source] for _, source in missing}
     lines = [
-        (source.name, megabytes(source.bytes), "downloaded" if source.url else "by hand", ", ".join(configs))
+        (
+            source.name,
+            megabytes(source.bytes) if source.bytes else "",
+            "downloaded" if source.url else "by hand",
+            ", ".join(configs),
+        )
         for source, configs in sources.items()
     ]
     print(table(("file", "size", "comes", "for"), lines))

@@ -129,6 +129,14 @@ def test_a_photograph_both_flat_and_in_a_folder(tmp_path: Path) -> None:
     says(refused(DATASET, "1pct", tmp_path), f"{tmp_path}/val: holds '{validation(0)}', expected one folder a class")
 
 
+@pytest.mark.parametrize("name", [ONE, "new folder"])
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_folder_among_photographs(name: str, split: str, tmp_path: Path) -> None:
+    lay(tmp_path)
+    (tmp_path / split / name).mkdir()
+    says(refused(DATASET, "1pct", tmp_path), f"{tmp_path}/{split}: holds the folder '{name}', expected", "Move it away")
+
+
 @pytest.mark.parametrize("name", ["cats", "n99999999"])
 def test_a_folder_of_no_class(name: str, tmp_path: Path) -> None:
     lay(tmp_path, nested=True)

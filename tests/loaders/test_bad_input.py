@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 import loaders
-from loaders import SourceProblem, _tar
+from loaders import SourceProblem, _tar, downsampled_imagenet
+from loaders._dataset import check_rows
 from loaders._obtain import missing, obtain
-from loaders._source import missing_message, write_sidecar
-from tests import archives
+from loaders._source import SourceFolder, missing_message, write_sidecar
+from publish.sample import tar
+from tests import archives, contract
 from tests.refusals import cut, flip, in_time, refused, refused_rows, says
 
 TRAIN, VALIDATION = "Imagenet8_train_npz.zip", "Imagenet8_val_npz.zip"
@@ -188,6 +190,26 @@ def test_a_message_names_each_file_once(tmp_path: Path) -> None:
     text = str(missing_message([("a/b", source), ("a/c", source)], tmp_path))
     assert text.count(source.sha256) == 1
     says(text, "for a/b, a/c")
+
+
+def test_a_missing_file_of_unknown_size_and_digest(tmp_path: Path) -> None:
+    with pytest.raises(loaders.MissingSources) as caught:
+        contract.plans("imagenet_resized", "8x8-lanczos", tmp_path)
+    says(str(caught.value), "  Imagenet8_lanczos_train_npz.zip\n", "loaders.regenerate --resample")
+    assert "sha256" not in str(caught.value)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_an_option_that_was_given_or_would_not_help_is_not_advised(partial: bool, tmp_path: Path) -> None:
+    path = tmp_path / "valid_32x32.tar"
+    path.write_bytes(tar([]))
+    (tmp_path / "train_32x32.tar").write_bytes(tar([]))
+    known = downsampled_imagenet.config("32x32")
+    found = downsampled_imagenet.find(known, SourceFolder(tmp_path))
+    with pytest.raises(SourceProblem) as caught:
+        check_rows("downsampled_imagenet", "32x32", known.splits[1], 0, found, partial)
+    says(str(caught.value), path, "has 49,999 validation rows, found 0")
+    assert "partial" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,15 @@ def test_large_arrays_stored_as_text_are_refused(module: str, tmp_path: Path) ->
     assert "protocol 3 or 4" in refused(tmp_path, pickled({"data": LARGE}, 2, module))
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_arrays_of_protocol_5_are_refused(module: str, tmp_path: Path) -> None:
+    """NumPy has a constructor of its own for it."""
+    old, new = (b"\x8c" + bytes([len(name)]) + name for name in (b"numpy._core.numeric", f"{module}.numeric".encode()))
+    text = refused(tmp_path, pickled({"data": LARGE}, 5, module).replace(old, new))
+    assert "protocol 5" in text
+    assert "save it with protocol 3 or 4" in text
+
+
 def test_short_texts_of_protocol_2_are_arrays(tmp_path: Path) -> None:
     path = write(tmp_path, pickled({"data": SMALL}, 2))
     assert np.array_equal(values(path, read(path)["data"]), SMALL)

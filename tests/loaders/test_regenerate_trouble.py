@@ -201,6 +201,16 @@ def test_folders_that_are_not_ilsvrcs(originals: Originals, tmp_path: Path, caps
     refused(source, tmp_path / "out", capsys, "cats", "one folder a class")
 
 
+def test_a_link_to_a_photograph_that_is_nowhere(
+    originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = lay_folders(tmp_path / "in", originals)
+    path = next((source / "val").iterdir())
+    path.unlink()
+    path.symlink_to(tmp_path / "removed")
+    refused(source, tmp_path / "out", capsys, path, "a link to what is not there", "Mend or remove it")
+
+
 # The folder that the files go to
 
 

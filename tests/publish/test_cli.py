@@ -147,6 +147,13 @@ class TestInThisProcess:
         assert {config: 1 for config in CONFIGS if re.search(rf"^{config} .*1,281,1|^{config} ", said, re.MULTILINE)}
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_dry_run_gives_no_size_that_nobody_knows(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        said = self.said(capsys, 2, "--config", "imagenet_resized/8x8-lanczos", "--source", tmp_path, "--dry-run")
+        assert "Imagenet8_lanczos_train_npz.zip" in said
+        assert "bytes" not in said
+
     def test_what_can_be_downloaded_is_no_failure_of_a_dry_run(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
