@@ -1,11 +1,11 @@
 """One commit for a repository: what is missing at its head, computed anew before every try."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
 from loaders import Problem
 from publish import access, card, hub, manifest, merge, repository
@@ -32,11 +32,20 @@ def read_manifest(place: Repository, head: Head | None) -> Manifest | None:
     return manifest.load(content.decode(errors="replace"), f"{place.name}/{manifest.NAME}") if content else None
 
 
+def brought_back(place: Repository, paths: Iterable[str], then: Head) -> list[Any]:
+    """Return the operations that make files what they were at an earlier commit; large ones are not sent again."""
+    large = [path for path in paths if then.files[path].sha256]
+    small = [path for path in paths if not then.files[path].sha256]
+    copies = [CommitOperationCopy(path, path, src_revision=then.commit) for path in large]
+    return [*copies, *(CommitOperationAdd(path, place.content(path, then.commit)) for path in small)]
+
+
 class Commit:
     """One commit, tried until the branch is as it should be: what is missing is computed from its head each time.
 
     So a commit that landed although its answer was lost, or that another publisher made, is found there and not made
-    again.
+    again. `base` is the head that files were found on which need not be sent: what another publisher has replaced of
+    them since is brought back from there.
     """
 
     def __init__(
@@ -47,8 +56,9 @@ class Commit:
         create_pr: bool = False,
         overwrite: bool = False,
         tag: str | None = None,
+        base: Head | None = None,
     ) -> None:
-        self._place, self._dataset, self._splits = place, dataset, splits
+        self._place, self._dataset, self._splits, self._base = place, dataset, splits, base
         self._create_pr, self._overwrite, self._tag = create_pr, overwrite, tag
         self._uploads = {path: upload for split in splits for path, upload in split.uploads.items()}
 
@@ -75,7 +85,7 @@ class Commit:
         """Return the pull request that proposes just this already, by an earlier run or by a lost answer."""
         for ref in self._place.proposals():
             found = self._place.head(ref)
-            if found and _is_result(found.files, head.files, operations):
+            if found and _is_result(found.files, head.files, operations, self._base):
                 url = f"{self._place.api.endpoint}/datasets/{self._place.name}/discussions/{ref.rpartition('/')[2]}"
                 return Outcome(found.commit, False, url)
         return None
@@ -113,13 +123,23 @@ class Commit:
         now = replace(now, card=merge.digests(ours, "the new card"))
         texts |= {manifest.NAME: now.dump().encode(), "README.md": readme.encode()}
         known = {path for path, content in texts.items() if _holds(files.get(path), content)}
-        _check_plan(self._place.name, now, old, files, (set(self._uploads) | set(texts)) - known)
+        lost = self._lost(files, set(texts))
+        _check_plan(self._place.name, now, old, files, (set(self._uploads) | set(texts) | set(lost)) - known)
         gone = sorted(((old.paths() if old else set()) - now.paths()) & set(files))
         adds = [_fresh(upload) for path, upload in self._uploads.items() if _sha256(files.get(path)) != _sha_of(upload)]
         adds += [
             CommitOperationAdd(path, content) for path, content in texts.items() if not _holds(files.get(path), content)
         ]
-        return [*adds, *(CommitOperationDelete(path) for path in gone)]
+        back = brought_back(self._place, lost, self._base) if self._base else []
+        return [*adds, *back, *(CommitOperationDelete(path) for path in gone)]
+
+    def _lost(self, files: Mapping[str, RemoteFile], texts: set[str]) -> list[str]:
+        """Return what is neither sent nor written, and is not at the head any more as it was at the base."""
+        before = self._base.files if self._base else {}
+        entries = [split.entry for split in self._splits]
+        ours = {path for entry in entries for path in (*(shard.path for shard in entry.shards), *entry.pictures)}
+        left = (ours - set(self._uploads) - texts) & set(before)
+        return sorted(path for path in left if files.get(path) != before[path])
 
     def _merged(self, ours: str, theirs: bytes | None, old: Manifest | None) -> str:
         if theirs is None:
@@ -137,8 +157,11 @@ def _fresh(upload: CommitOperationAdd) -> CommitOperationAdd:
     return upload
 
 
-def _is_result(files: Mapping[str, RemoteFile], before: Mapping[str, RemoteFile], operations: list[Any]) -> bool:
-    """Say whether the files are what the operations make of those before."""
+def _is_result(
+    files: Mapping[str, RemoteFile], before: Mapping[str, RemoteFile], operations: list[Any], base: Head | None
+) -> bool:
+    """Say whether the files are what the operations make of those before, with copies of the base's."""
+    copied = {op.path_in_repo for op in operations if isinstance(op, CommitOperationCopy)}
     added = {op.path_in_repo: op for op in operations if isinstance(op, CommitOperationAdd)}
     touched = {op.path_in_repo for op in operations}
     rest = [{path: file for path, file in side.items() if path not in touched} for side in (files, before)]
@@ -146,7 +169,8 @@ def _is_result(files: Mapping[str, RemoteFile], before: Mapping[str, RemoteFile]
         path in files and (files[path].sha256 == _sha_of(op) or _holds(files[path], op.path_or_fileobj))
         for path, op in added.items()
     )
-    return arrived and rest[0] == rest[1] and not (touched - set(added)) & set(files)
+    arrived &= base is None or all(files.get(path) == base.files[path] for path in copied)
+    return arrived and rest[0] == rest[1] and not (touched - set(added) - copied) & set(files)
 
 
 def _holds(file: RemoteFile | None, content: Any) -> bool:

@@ -100,9 +100,8 @@ class Hub:
     def finish(self, dataset: str, splits: Sequence[Ready], stage: Path) -> None:
         """Commit, verify the new revision, tag it, and open the repository if that was asked for."""
         place = self._settings.repository(dataset)
-        commit = Commit(
-            place, dataset, splits, self._settings.create_pr, self._settings.overwrite_card, self._settings.tag
-        )
+        asked = self._settings
+        commit = Commit(place, dataset, splits, asked.create_pr, asked.overwrite_card, asked.tag, self._heads[dataset])
         self.outcomes[dataset] = outcome = commit.run()
         check = verify.remote if outcome.is_new or self._leads_readers(place, outcome) else verify.listed
         if faults := check(place, outcome.commit):

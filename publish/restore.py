@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
 from publish import _command, hub, manifest, merge, verify
-from publish.commit import read_manifest
+from publish.commit import brought_back, read_manifest
 from publish.hub import Head, Repository
 from publish.manifest import Manifest
 
@@ -75,11 +75,8 @@ def _operations(place: Repository, wanted: Head, head: Head, overwrite: bool) ->
             raise Problem(
                 f"{place.name}: holds another file at {path}, which this project did not put there. Move it away."
             )
-    copies = [CommitOperationCopy(path, path, wanted.commit) for path in changed if wanted.files[path].sha256]
-    small = [path for path in changed if not wanted.files[path].sha256]
-    adds = [CommitOperationAdd(path, place.content(path, wanted.commit)) for path in small]
     gone = [CommitOperationDelete(path) for path in sorted((ours - back) & set(head.files))]
-    return [*copies, *adds, *_card(place, wanted, head, old, overwrite), *gone]
+    return [*brought_back(place, changed, wanted), *_card(place, wanted, head, old, overwrite), *gone]
 
 
 def _paths(found: Manifest | None) -> set[str]:

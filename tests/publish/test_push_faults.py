@@ -118,6 +118,28 @@ def test_two_publishers_at_once(config: str, desk: Desk, another: tuple[Hub, For
     assert len(repo.history()) == (3 if config.endswith("16x16") else 2)
 
 
+@pytest.mark.keeps("P12")
+@pytest.mark.parametrize("how", [(), ("--create-pr",)])
+def test_what_was_there_and_another_publisher_replaced_is_brought_back(
+    how: tuple[str, ...], desk: Desk, another: tuple[Hub, Forks], tmp_path: Path
+) -> None:
+    """Our 8x8 is on the Hub already, so only 16x16 is sent; the other one publishes other rows of 8x8 in between."""
+    both, newer = desk.lay("both", 60, sizes=(8, 16)), desk.lay("newer", 40, variation=1)
+    desk.push(source=both, shards=3)
+    before = read_manifest(desk.repo()).configs["8x8"]
+    (tmp_path / "another").mkdir()
+    other = Desk(*another, tmp_path / "another", desk.organisation)
+    desk.hub.inject(Fault(**COMMIT, hook=lambda _: other.push(source=newer)))  # type: ignore[arg-type]
+    desk.push("--config", "imagenet_resized/16x16", *how, source=both, shards=3)
+    repo, revision = desk.repo(), "refs/pr/1" if how else "main"
+    assert is_whole(repo, revision)
+    assert read_manifest(repo, revision).configs["8x8"] == before
+    assert list(read_manifest(repo, revision).configs) == ["8x8", "16x16"]
+    assert len(repo.history(revision)) == 4
+    again = desk.push("--config", "imagenet_resized/16x16", *how, source=both, shards=3)
+    assert (again.commits, again.sent) == (0, 0)
+
+
 @pytest.mark.keeps("P7")
 def test_a_commit_that_runs_is_waited_for(desk: Desk) -> None:
     desk.hub.inject(Fault(**COMMIT, status=409, times=3))  # type: ignore[arg-type]
