@@ -41,12 +41,16 @@ def run(
     env: Mapping[str, str] | None = None,
     largest_file: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return its exit code and what it said; no file may grow beyond a limit, in bytes."""
+    """Run a program to its end and return its exit code and what it said; no file may grow beyond a limit, in bytes.
+
+    Under a limit Python keeps no module that it compiles: it would not notice that one was cut short.
+    """
     limit = None if largest_file is None else (largest_file, largest_file)
+    variables = (environment() if env is None else dict(env)) | ({"PYTHONDONTWRITEBYTECODE": "1"} if limit else {})
     return subprocess.run(
         [str(argument) for argument in arguments],
         cwd=cwd,
-        env=environment() if env is None else dict(env),
+        env=variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
