@@ -30,29 +30,27 @@ def locked(out: Path) -> Iterator[None]:
     lock, is_new = out / PARTIAL / "lock", not out.exists()
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(lock, timeout=0), _tidied(lock):
+        with filelock.FileLock(lock, timeout=0), _forgotten_if_empty(lock):
             yield
     except filelock.Timeout:
         raise Problem(f"{out}: another run is writing there. Wait for it, or choose another --out.") from None
     finally:
-        if is_new:
-            _remove_if_empty(out)
+        with suppress(OSError):  # it is not empty
+            if is_new:
+                out.rmdir()
 
 
 @contextmanager
-def _tidied(lock: Path) -> Iterator[None]:
-    """Remove a lock that nothing lies beside, before it is let go: nobody waits for it."""
+def _forgotten_if_empty(lock: Path) -> Iterator[None]:
+    """Remove the folder of what is in the making after a run that made nothing and failed."""
     try:
         yield
-    finally:
-        if [entry.name for entry in lock.parent.iterdir()] == [lock.name]:
-            lock.unlink()
-            _remove_if_empty(lock.parent)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
+    except BaseException:
+        with suppress(OSError):
+            if [entry.name for entry in lock.parent.iterdir()] == [lock.name]:
+                lock.unlink()
+                lock.parent.rmdir()
+        raise
 
 
 def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Ca
     """Make every size that is not there already. `starts` is told how many photographs there are to do.
 
     The same photographs, settings and libraries give the same bytes, whatever the workers and however often a run was
-    killed. Raises Problem and OSError; nothing is under a final name then, or what was there before.
+    killed. Raises Problem and OSError; nothing is under a final name then, or what was there before, unless the error
+    says that it came while files were put in place.
     """
     names = {name for size in settings.sizes for name in settings.files(size)}
     _placing.sidecar(settings.out, names)  # a folder of others' files gets not even a lock

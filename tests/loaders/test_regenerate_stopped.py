@@ -49,7 +49,8 @@ def test_a_disk_that_fills_up(where: str, workers: int, originals: Originals, so
     pixels = 192 * len(originals.rows("train"))
     limit = pixels // 2 if where == "the pixels" else pixels
     words = ["--source", source, "--out", tmp_path / "out", "--workers", workers, "--sizes", 8]
-    done = run(sys.executable, script, limit, *words)
+    # The limit is for what this project writes: modules that Python compiled under it would stay cut short.
+    done = run(sys.executable, script, limit, *words, env=environment(PYTHONDONTWRITEBYTECODE="1"))
     assert done.returncode == 1, done.stderr
     says(done.stderr, "error: ", tmp_path / "out", "File too large", "Nothing under a final name has changed")
     assert "Traceback" not in done.stderr
@@ -141,7 +142,7 @@ def test_killed_in_the_middle_and_run_again(
     assert attempt(held.folder, out, "--sizes", 8, 32, workers=2) == 0
     assert attempt(source, tmp_path / "straight", "--sizes", 8, 32) == 0
     assert files_of(out) == files_of(tmp_path / "straight")
-    assert not (out / ".partial").exists()
+    assert [path.name for path in (out / ".partial").iterdir()] == ["lock"]
 
 
 @pytest.mark.keeps("B4")
@@ -211,6 +212,7 @@ def test_a_photograph_that_changes_after_a_kill_is_read_again(
     assert files_of(out) == files_of(tmp_path / "straight")
 
 
+@pytest.mark.keeps("B2")
 def test_killed_at_the_end_leaves_nothing_for_ever(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,7 +225,7 @@ def test_killed_at_the_end_leaves_nothing_for_ever(
     assert chunks_done(out) > 0
     assert attempt(source, out) == 0
     assert files_of(out) == before
-    assert not (out / ".partial").exists()
+    assert [path.name for path in (out / ".partial").iterdir()] == ["lock"]
 
 
 def test_an_error_while_files_move_to_their_place_says_so(
