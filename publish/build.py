@@ -14,7 +14,7 @@ import filelock
 from loaders import Job, Problem
 from loaders._places import is_local, remove_tree, sees
 from loaders._runner import Crew, Finished, Task
-from publish import repository, staging
+from publish import repository, reuse, staging
 from publish.destination import Destination, Folder
 from publish.digests import Digests
 from publish.manifest import Manifest, SplitEntry
@@ -141,7 +141,12 @@ class _Run:
         self._stages = {name: out / staging.FOLDER / name for name in plan.wanted}
         manifests = {name: destination.manifests(name) for name in plan.wanted}
         self._splits = [
-            _Split(build, self._stages[build.dataset], destination, self._reusable(build, manifests[build.dataset]))
+            _Split(
+                build,
+                self._stages[build.dataset],
+                destination,
+                reuse.entry(build, manifests[build.dataset], digests, destination),
+            )
             for build in plan.splits
         ]
         self._built: list[Built] = []
@@ -164,24 +169,6 @@ class _Run:
         self._check_room(todo)
         self._carry_out(todo)
         return self._built
-
-    def _reusable(self, build: SplitBuild, manifests: list[Manifest]) -> SplitEntry | None:
-        """Return the entry of an earlier build of the very same content, if there is one.
-
-        An archive that is not hashed now is taken for the one of its size that was: its entry stays verified. The other
-        way round, nobody knows of what content of the archive the shards were made.
-        """
-        for entry in [entry for manifest in manifests for entry in manifest.of(build.folder, build.plan.split.name)]:
-            known = {(source.name, source.bytes): source.sha256 for source in entry.sources}
-            digests = self._digests.wait(build.plan.archives)
-            digests = {archive: now or known.get((archive.name, archive.bytes)) for archive, now in digests.items()}
-            if entry.fingerprint == build.fingerprint(digests) and all(
-                self._destination.has(build.dataset, path, sha256)
-                or self._destination.copy(build.dataset, path, sha256)
-                for path, sha256 in entry.pictures.items()
-            ):
-                return entry
-        return None
 
     def _of(self, dataset: str) -> list[_Split]:
         return [split for split in self._splits if split.build.dataset == dataset]
@@ -226,6 +213,7 @@ class _Run:
         self._destination.finish(name, ready, self._stages[name])
         remove_tree(self._stages[name])
         for split, is_ready in zip(splits, ready, strict=True):
+            reuse.remember(split.build, is_ready.entry)
             self._built.append(Built(split.build, is_ready.entry, split.seconds))
             count = len(is_ready.entry.shards)
             shards = f"{count} shard{'s' if count > 1 else ''}"

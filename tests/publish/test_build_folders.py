@@ -18,7 +18,7 @@ from publish.manifest import Manifest, SourceEntry
 from publish.plan import SplitBuild
 from tests import archives, building
 from tests.archives import LAYOUTS
-from tests.building import COMMAND, build, leftovers, make, publish, tree, undecoded
+from tests.building import COMMAND, Tree, build, leftovers, make, publish, tree, undecoded
 from tests.publish.pushing import Desk, contents, is_whole
 
 DATASET = "imagenet2012_subset"
@@ -396,9 +396,34 @@ def test_an_archive_that_was_verified_stays_so(tmp_path: Path) -> None:
     assert build(laid, out, *wanted, "--verify", "full").count("there already") == 2
     assert tree(out) == before
     changed(tar)
-    assert build(laid, out, *wanted).count("there already") == 2  # of the same size, and not asked for
     assert build(laid, out, *wanted, "--verify", "full").count("there already") == 1
     assert told_of(out, tar.name) == {digest_of(tar)}
+
+
+@pytest.mark.keeps("S1")
+def test_an_archive_that_took_the_place_of_another_is_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same size and names inside, as one that was downloaded again is; and not hashed."""
+    laid, out = archives.subset(make(tmp_path / "in")), tmp_path / "out"
+    wanted = ("--config", f"{DATASET}/1pct")
+    build(laid, out, *wanted)
+    assert build(laid, out, *wanted).count("there already") == 2
+    before = shards_of(out)
+    tar = laid.folder / "ILSVRC2012_img_train.tar"
+    data = bytearray(tar.read_bytes())
+    data[data.index(b"\xff\xd9") - 3] ^= 1  # of the first photograph
+    tar.write_bytes(data)
+    assert build(laid, out, *wanted).count("there already") == 1
+    build(laid, tmp_path / "straight", *wanted)
+    assert shards_of(out) == shards_of(tmp_path / "straight") != before
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    assert build(laid, out, *wanted).count("there already") == 1  # who knows what train was made from
+    assert build(laid, out, *wanted).count("there already") == 2
+
+
+def shards_of(out: Path) -> Tree:
+    return {path: sha256 for path, sha256 in tree(out).items() if path.endswith(".parquet")}
 
 
 def told_of(out: Path, name: str) -> set[str | None]:
