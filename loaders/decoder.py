@@ -17,32 +17,28 @@ from PIL import Image
 def decode(images: Any, block: int = 3_000_000) -> np.ndarray:
     """Return uint8 [N, H, W, 3] for a column of image bytes: Arrow, or a sequence of bytes or {"bytes": ...} dicts.
 
-    Images of this repository are undone about `block` bytes at a time, any other by Pillow. Raises ValueError for a
-    missing image and for images of different sizes.
+    Images of this repository are undone about `block` bytes at a time, checksums unread; any other by Pillow. Raises
+    ValueError for a missing image and for images of different sizes, and what Pillow does (UnidentifiedImageError...).
     """
     column = _column(images)
     if column.null_count:
         raise ValueError(f"row {np.flatnonzero(column.is_null())[0]} has no image")
-    ends = np.frombuffer(column.buffers()[1], np.int64)[column.offset :][: len(column) + 1]
-    data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
     pixels = np.empty((0, 0, 0, 3), np.uint8)
-    step = max(1, block // max(1, int(np.diff(ends).max(initial=1))))
+    step = max(1, block * len(column) // max(1, column.nbytes))
     for at in range(0, len(column), step):
-        cut = ends[at : at + step + 1]
-        files = data[cut[0] : cut[-1]].reshape(len(cut) - 1, -1) if (np.diff(cut) == cut[1] - cut[0]).all() else None
-        size = _size(files) if files is not None else 0
-        shapes, images = {(size, size, 3)}, []
-        if not size:
-            images = [np.asarray(Image.open(io.BytesIO(f.as_py())).convert("RGB")) for f in column[at : at + step]]
-            shapes = {image.shape for image in images}
+        part = column[at : at + step]
+        files = _files(part)
+        size = _size(files)
+        decoded = [] if size else [np.asarray(Image.open(io.BytesIO(f.as_py())).convert("RGB")) for f in part]
+        shapes = {image.shape for image in decoded} or {(size, size, 3)}
         if at == 0:  # one array, filled in place: memory asked for anew in every block costs more than the sums
             pixels = np.empty((len(column), *min(shapes)), np.uint8)
         if shapes != {pixels.shape[1:]}:
             raise ValueError("the images are of different sizes: they do not fit one array")
-        if size and files is not None:
+        if size:
             _undo(files, pixels[at : at + step].reshape(-1, size, 3 * size))
         else:
-            pixels[at : at + step] = images
+            pixels[at : at + step] = decoded
     return pixels
 
 
@@ -54,6 +50,15 @@ def _column(images: Any) -> pa.Array:
         images = images.flatten()[images.type.get_field_index("bytes")]
     images = images.cast(pa.large_binary())
     return images.combine_chunks() if isinstance(images, pa.ChunkedArray) else images
+
+
+def _files(column: pa.Array) -> np.ndarray:
+    """Return uint8 [N, length], or [0, 0] for files of different lengths."""
+    ends = np.frombuffer(column.buffers()[1], np.int64)[column.offset :][: len(column) + 1]
+    if (np.diff(ends) != ends[1] - ends[0]).any():
+        return np.empty((0, 0), np.uint8)
+    data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
+    return data[ends[0] : ends[-1]].reshape(len(column), -1)
 
 
 def _head(size: int, length: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from loaders import _arrow, _png
 from loaders._dataset import IMAGE
@@ -165,6 +165,21 @@ def test_images_of_different_sizes_are_told() -> None:
             decode(files)
         with pytest.raises(ValueError, match="different sizes"):
             decode(files, 1)
+
+
+def test_what_is_no_image_is_an_error_of_pillow() -> None:
+    with pytest.raises(UnidentifiedImageError):
+        decode([*FILES, b"no image"])
+
+
+def test_checksums_are_not_read() -> None:
+    """Whoever wants to know of damage has the shards' digests: `python -m publish.check`."""
+    files = ours(noise(3, 8))
+    harmed = [bytearray(file) for file in files]
+    for file in harmed:
+        file[-_png.TAIL] ^= 1  # Adler-32
+        file[-_png.TAIL + 4] ^= 1  # CRC-32
+    assert np.array_equal(decode([bytes(file) for file in harmed]), decode(files))
 
 
 # As `datasets` hands them out
