@@ -78,7 +78,10 @@ def _checked(path: Path, size: int) -> int:
 
 
 def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:
-    """Yield the bytes of files; raises SourceProblem for one that has changed since it was surveyed, OSError."""
+    """Yield the bytes of files; raises SourceProblem for one of another size than when it was surveyed, OSError.
+
+    What has changed and kept its size has another `stamp` in the next run.
+    """
     for name, size, data in zip(names, sizes, contents(root, names), strict=True):
         if len(data) != size:
             raise SourceProblem(

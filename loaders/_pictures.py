@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG")  # ILSVRC has one PNG, named .JPEG; of Pillow's many others, one runs Ghostscript
-_PIXELS = 1 << 26  # 1.5 times the largest photograph of ILSVRC
+_PIXELS = 1 << 26  # 200 MB once decoded
 # All that Pillow raises over damaged bytes. The bytes are in memory, so that an OSError is never of the disk.
 _DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
 _DAMAGE += (struct.error, zlib.error, AttributeError, OverflowError, Image.DecompressionBombError)

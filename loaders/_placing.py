@@ -14,7 +14,7 @@ from loaders._errors import Problem
 from loaders._notes import load_json
 from loaders._packing import File
 from loaders._places import PARTIAL, files, is_local, move, remove_tree, to_disk, told, written
-from loaders._source import SIDECAR, _read_sidecar
+from loaders._source import SIDECAR, read_sidecar
 
 ORIGIN = "regenerated"
 _MOVING = f"{PARTIAL}/moving.json"  # the files that are on their way to their place, and not vouched for yet
@@ -58,7 +58,7 @@ def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:
 
     Raises Problem when the folder holds a file that is neither of an earlier run nor one of those expected.
     """
-    listed = {part: {} for part in _PARTS} | (_read_sidecar(out / SIDECAR) or {"origin": ORIGIN})
+    listed = {part: {} for part in _PARTS} | (read_sidecar(out / SIDECAR) or {"origin": ORIGIN})
     known = {SIDECAR, *listed["files"], *expected, *_moving(out)}
     strange = next((name for name in _names(out) if name not in known), None)
     if listed["origin"] != ORIGIN or strange:

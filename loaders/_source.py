@@ -111,7 +111,7 @@ class SourceFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._sidecar = _read_sidecar(path / SIDECAR)
+        self._sidecar = read_sidecar(path / SIDECAR)
 
     @property
     def origin(self) -> str:
@@ -146,7 +146,8 @@ class SourceFolder:
         return Archive(path, None, unexpected_origin=self.origin if self._sidecar else "folder")
 
 
-def _read_sidecar(path: Path) -> dict[str, Any]:
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """Return what a sidecar says, nothing when there is none; raises SourceProblem when it cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
