@@ -261,7 +261,7 @@ def sees(files: Sequence[tuple[Path, int | None]]) -> None:
 def takes(out: Path) -> Callable[[], object]:
     """Return what raises Problem unless results can be written to `out` where it is called."""
     if not is_local(out):
-        return partial(_is_writable, out)
+        return partial(check_store, out)
     mark, word = out.absolute() / PARTIAL / "mark", uuid.uuid4().hex
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(word)
@@ -276,7 +276,8 @@ def _is_shared(out: Path, mark: Path, word: str) -> None:
         )
 
 
-def _is_writable(out: Path) -> None:
+def check_store(out: Path) -> None:
+    """Raise Problem unless results can be written to a store from here."""
     probe = out / PARTIAL / f"probe-{uuid.uuid4().hex}"
     try:
         probe.write_bytes(b"")

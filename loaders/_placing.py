@@ -13,7 +13,7 @@ from loaders._archives import leads_out
 from loaders._errors import Problem
 from loaders._notes import load_json
 from loaders._packing import File
-from loaders._places import PARTIAL, files, is_local, move, remove_tree, to_disk, told, written
+from loaders._places import PARTIAL, check_store, files, is_local, move, remove_tree, to_disk, told, written
 from loaders._source import SIDECAR, read_sidecar
 
 ORIGIN = "regenerated"
@@ -25,6 +25,7 @@ _PARTS = ("files", "rows", "regenerated")  # of the sidecar: by file, by dataset
 def locked(out: Path) -> Iterator[None]:
     """Keep other runs out of the folder; raises Problem when one is there."""
     if not is_local(out):  # a store has no locks: two runs into one are their owner's to keep apart
+        check_store(out)
         yield
         return
     lock, is_new = out / PARTIAL / "lock", not out.exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 import filelock
 
 from loaders import Job, Problem
-from loaders._places import is_local, remove_tree, sees
+from loaders._places import check_store, is_local, remove_tree, sees
 from loaders._runner import Crew, Finished, Task
 from publish import repository, reuse, staging
 from publish.destination import Destination, Folder
@@ -227,6 +227,7 @@ def _locked(out: Path) -> Iterator[None]:
     A store has no locks: two runs into one are their owner's to keep apart.
     """
     if not is_local(out):
+        check_store(out)
         yield
         return
     note = out / staging.FOLDER / "pid"

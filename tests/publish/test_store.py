@@ -3,6 +3,7 @@
 import json
 import uuid
 from pathlib import Path
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -41,6 +42,21 @@ def edit(out: Path) -> None:
     """Let a person add a word to the card."""
     readme = out / RESIZED / "README.md"
     readme.write_text(f"{readme.read_text()}\nWritten by a person.\n")
+
+
+def test_a_store_that_may_not_be_written_to(
+    laid: archives.Laid, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is done there."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise FileNotFoundError("there is no such bucket")
+
+    monkeypatch.setattr(cast(Any, out).fs, "_open", refuse)
+    build(laid, out, code=1)
+    said = capsys.readouterr().err
+    assert f"error: cannot write to {out} (FileNotFoundError: there is no such bucket). " in said
+    assert "rows in" not in said
 
 
 @pytest.mark.keeps("B9")
