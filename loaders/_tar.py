@@ -95,7 +95,8 @@ def _entries(path: Path, file: BinaryIO, start: int, limit: int | None) -> Itera
 
 def _header(path: Path, file: BinaryIO, position: int, limit: int | None, most: int) -> bytes:
     """Return the header at a position, nothing at the end mark."""
-    _check_inflated(path, position, most)
+    if limit is None:
+        _check_inflated(path, position, most)
     file.seek(position)
     header = file.read(_BLOCK) if limit is None or position < limit else b""
     if len(header) < _BLOCK:
