@@ -35,6 +35,7 @@ SILENCE = 120.0  # seconds after which a server that says nothing is given up; a
 _AT_ONCE = 8  # spans of a file asked for at the same time
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 _TOKEN = re.compile(r"\bhf_\w{8,}")
+_DATASET = re.compile(r"/datasets/([^/]+/[^/]+)(?:/(?!auth-check)|$)")  # in an address; not where writing is asked for
 _STORAGE = re.compile(r"HTTP status \w+ error \((\d{3})\b")
 _TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
 
@@ -149,10 +150,24 @@ def as_problem(error: BaseException, what: str) -> Problem:
             "HF_HUB_DISABLE_XET=1 sends everything by way of LFS."
         )
     if status in remedies:
-        return Problem(f"{what}: {remedies[status]}")
+        return Problem(f"{what}: {_unread(error) or remedies[status]}")
     if is_passing(error):
         return Problem(f"{what}: {_reason(error)}, and went on so. What was sent is kept: run the same command later.")
     return Problem(f"{what}: {type(error).__name__}: {discreet(error)}")
+
+
+def _unread(error: BaseException) -> str | None:
+    """Return what to do about a repository that this login is not shown, or None when that is not what is wrong."""
+    response = _answer(error)
+    asked = _DATASET.search(response.request.url.path) if response is not None else None
+    if asked is None:
+        return None
+    page = f"ask for access at {constants.ENDPOINT}/datasets/{asked[1]}."
+    if response.headers.get("X-Error-Code") == "GatedRepo":
+        login = "log in with `hf auth login`, and " if response.status_code == 401 else ""
+        return f"is shown only to those who were let in: {login}{page}"
+    reads = response.status_code == 403 and response.request.method in ("GET", "HEAD")
+    return f"this login may not read it: use a token that may, or {page}" if reads else None
 
 
 def discreet(error: object) -> str:

@@ -78,6 +78,33 @@ def test_a_refusal_at_any_step_is_not_tried_again(status: int, path: str, desk: 
     refused(desk)
 
 
+@pytest.fixture
+def opened(desk: Desk) -> str:
+    """Where a person asks for access to what was published and opened; everyone sees that it is there."""
+    desk.push("--public", "--tag", "v1")
+    desk.hub.add_user("hf_reader0123456789", "bob")
+    return f"{desk.hub.endpoint}/datasets/{desk.name()}"
+
+
+@pytest.mark.parametrize(("module", "more"), [("publish.check", ()), ("publish.restore", ("v1",))])
+@pytest.mark.parametrize(("token", "then"), [("hf_reader0123456789", ""), ("", "log in with `hf auth login`, and ")])
+def test_a_reader_who_was_not_let_in(
+    module: str, more: tuple[str, ...], token: str, then: str, desk: Desk, opened: str
+) -> None:
+    said = desk.run(module, desk.name(), *more, token=token, code=1)
+    (line,) = said.text.strip().splitlines()
+    assert line.startswith(f"error: {desk.name()}")
+    assert line.endswith(f" is shown only to those who were let in: {then}ask for access at {opened}.")
+
+
+@pytest.mark.parametrize("path", ["/revision/", "/tree/", "/resolve/"])
+def test_a_token_that_may_not_read_there(path: str, desk: Desk, opened: str) -> None:
+    desk.hub.inject(Fault(path=path, status=403, times=0))
+    said = desk.run("publish.check", desk.name(), code=1)
+    (line,) = said.text.strip().splitlines()
+    assert line.endswith(f"this login may not read it: use a token that may, or ask for access at {opened}.")
+
+
 @pytest.mark.keeps("P21")
 def test_offline_is_told(desk: Desk) -> None:
     """In a process of its own: the client reads the variable when it is imported."""
