@@ -14,7 +14,8 @@ from loaders._errors import MissingSources, Problem, UnknownConfig
 from loaders._processes import Processes
 from loaders._runner import Crew
 
-_UNCHANGED = "Nothing under a final name has changed; see --out for another place."
+UNCHANGED = "Nothing under a final name has changed; see --out for another place."
+KEPT = "What is finished is kept: run the same command again to go on, or see --out for another place."
 _STOPPED = "stopped; what is finished is kept, run the same command again to go on"
 
 
@@ -22,10 +23,10 @@ class _Terminated(BaseException):
     """The process was asked to end (SIGTERM)."""
 
 
-def exit_code(command: Callable[[], int], out: Path | None = None) -> int:
+def exit_code(command: Callable[[], int], out: Path | None = None, after: str = UNCHANGED) -> int:
     """Run a command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped.
 
-    `out` is where it writes, for errors of the system that name no file.
+    `out` is where it writes, for errors of the system that name no file; `after` is what is true of it after one.
     """
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -42,7 +43,7 @@ def exit_code(command: Callable[[], int], out: Path | None = None) -> int:
         said = _places.told(error, out)
         if said is None:
             raise
-        return _tell(f"error: {said}. {_UNCHANGED}", 1)
+        return _tell(f"error: {said}. {after}", 1)
 
 
 def _tell(line: str, code: int) -> int:

@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.list and not options.config:
         parser.error("name what to build with --config (all, a dataset or dataset/config), or see --list")
-    return _command.exit_code(lambda: _list() if options.list else _publish(options), options.out)
+    return _command.exit_code(lambda: _list() if options.list else _publish(options), options.out, _command.KEPT)
 
 
 def _list() -> int:

@@ -5,9 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from loaders import Job
+from loaders import Archive, Job
 from loaders._places import takes
-from loaders._source import remember_sha256, remembered_sha256, sha256_of
 from publish import manifest as manifests
 from publish import repository, staging
 from publish.manifest import Manifest
@@ -86,10 +85,4 @@ class Folder:
 
 def is_whole(path: Path, sha256: str) -> bool:
     """Say whether a file has that digest; what was hashed once, and has not changed since, is not hashed again."""
-    if not path.is_file():
-        return False
-    found = remembered_sha256(path)
-    if found is None:
-        found = sha256_of(path)
-        remember_sha256(path, found)
-    return found == sha256
+    return path.is_file() and Archive(path, None).sha256() == sha256
