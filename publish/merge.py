@@ -1,4 +1,4 @@
-"""The README on the Hub is people's as well as ours: only what is ours is changed, and not if a person edited it.
+"""A README is people's as well as ours: only what is ours is changed, and not if a person edited it.
 
 A card falls into segments: each YAML key that is computed, each marked part of the text, and all the rest, which is
 prose. The manifest keeps a digest of each segment as it was last published: one that still has it was not edited. What
@@ -94,7 +94,7 @@ def front(text: str, where: str) -> dict[str, object]:
         return cast(dict[str, object], _plain(data, [_MOST_VALUES]))
     except (OverflowError, RecursionError) as error:
         raise Problem(
-            f"{where}: its YAML stands for more than {_MOST_VALUES:,} values, or for itself. Mend it on the Hub, or "
+            f"{where}: its YAML stands for more than {_MOST_VALUES:,} values, or for itself. Mend it there, or "
             "replace it with --overwrite-card."
         ) from error
 
@@ -121,7 +121,7 @@ def decoded(content: bytes, where: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise Problem(
-            f"{where}: expected UTF-8, but {error.reason} at byte {error.start:,}. Mend it on the Hub, or replace "
+            f"{where}: expected UTF-8, but {error.reason} at byte {error.start:,}. Mend it there, or replace "
             "it with --overwrite-card."
         ) from error
 
@@ -136,7 +136,7 @@ def _digest(segment: str) -> str:
 
 
 def merge(ours: str, theirs: bytes, published: Mapping[str, str], where: str, overwrite: bool = False) -> str:
-    """Return the card to publish: `theirs`, the one on the Hub, with what is ours renewed from `ours`.
+    """Return the card to publish: `theirs`, the one that is there, with what is ours renewed from `ours`.
 
     `published` has the digests of the segments as we last published them. Prose that nobody edited is renewed, too.
 
@@ -176,7 +176,7 @@ def _refuse_edits(
     theirs = {name: [*comments.get(name, []), *_lines(name, found.get(name, ""))] for name in names}
     diffs = ["\n".join(_diff(name, theirs[name], _lines(name, mine.get(name, "")))) for name in names]
     raise Problem(
-        f"{where}: computed parts of the card were edited on the Hub: {', '.join(names)}. Nothing was changed.\n\n"
+        f"{where}: computed parts of the card were edited by a person: {', '.join(names)}. Nothing was changed.\n\n"
         + "\n\n".join(diffs)
         + "\n\nMove the edit to the prose around it, or give it up with --overwrite-card, and run again."
     )
@@ -190,7 +190,7 @@ def _comments(text: str, where: str) -> dict[str, list[str]]:
 
 
 def _diff(name: str, theirs: list[str], ours: list[str]) -> Iterator[str]:
-    return difflib.unified_diff(theirs, ours, f"on the Hub: {name}", f"ours: {name}", n=1, lineterm="")
+    return difflib.unified_diff(theirs, ours, f"there: {name}", f"ours: {name}", n=1, lineterm="")
 
 
 def _lines(name: str, segment: str) -> list[str]:
@@ -261,5 +261,5 @@ def _parsed(parse: Callable[[str], Any], head: str, where: str) -> Any:
             return parse(head)
     except _YAML_ERRORS as error:
         raise Problem(
-            f"{where}: its YAML cannot be read ({error}). Mend it on the Hub, or replace it with --overwrite-card."
+            f"{where}: its YAML cannot be read ({error}). Mend it there, or replace it with --overwrite-card."
         ) from error

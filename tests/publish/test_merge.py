@@ -116,7 +116,7 @@ def test_comments_among_computed_lines_stop_their_renewal_alone() -> None:
     with pytest.raises(Problem) as caught:
         merged(theirs)
     said = str(caught.value)
-    assert "computed parts of the card were edited on the Hub: yaml size_categories. Nothing was changed." in said
+    assert "computed parts of the card were edited by a person: yaml size_categories. Nothing was changed." in said
     assert "\n-# counted by hand\n-- n<1K  # really\n" in said
     found = merge.merge(NEWER, theirs.encode(), PUBLISHED, "x/README.md", overwrite=True)
     assert found == NEWER.replace("- config_name", "# first\n- config_name")
@@ -137,7 +137,7 @@ def test_a_part_that_stands_twice() -> None:
     part = OURS[OURS.index("<!-- begin") : OURS.index("End.")]
     assert merged(OURS + part) == renewed(OURS + part)
     for theirs in (OURS + part.replace("[1](a)", "Theirs."), OURS.replace("[1](a)", "Theirs.") + part):
-        with pytest.raises(Problem, match=r"edited on the Hub: part measured: sizes\.(?s:.*)\n-Theirs\.\n"):
+        with pytest.raises(Problem, match=r"edited by a person: part measured: sizes\.(?s:.*)\n-Theirs\.\n"):
             merged(theirs)
         assert merge.merge(NEWER, theirs.encode(), PUBLISHED, "x", overwrite=True) == renewed(OURS + part)
 

@@ -110,7 +110,7 @@ def test_a_part_that_someone_copied_and_edited(desk: Desk, newer: Path) -> None:
 
     head = edited(desk, copied)
     said = desk.push(source=newer, code=1)
-    assert "edited on the Hub: part measured: sizes. Nothing was changed." in said.text
+    assert "edited by a person: part measured: sizes. Nothing was changed." in said.text
     assert "\n-A line of a person.\n" in said.text
     assert desk.repo().head() == head
 
@@ -146,8 +146,8 @@ def test_an_edit_of_ours_stops_with_a_diff(
 ) -> None:
     head = edited(desk, edit)
     said = desk.push(source=newer, code=1)
-    assert f"computed parts of the card were edited on the Hub: {name}. Nothing was changed." in said.text
-    assert f"--- on the Hub: {name}\n+++ ours: {name}\n" in said.text
+    assert f"computed parts of the card were edited by a person: {name}. Nothing was changed." in said.text
+    assert f"--- there: {name}\n+++ ours: {name}\n" in said.text
     assert f"\n{line}" in said.text
     assert "--overwrite-card" in said.text
     assert (said.commits, desk.repo().head()) == (0, head)

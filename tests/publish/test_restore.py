@@ -77,7 +77,7 @@ def test_an_edit_of_what_is_computed_stops_it(desk: Desk, tagged: dict[str, str]
     edit(desk, "num_examples: 40", "num_examples: 41")
     head = desk.repo().head()
     said = desk.run("publish.restore", desk.name(), "v1", code=1)
-    assert "computed parts of the card were edited on the Hub: yaml dataset_info. Nothing was changed." in said.text
+    assert "computed parts of the card were edited by a person: yaml dataset_info. Nothing was changed." in said.text
     assert (said.commits, desk.repo().head()) == (0, head)
     desk.run("publish.restore", desk.name(), "v1", "--overwrite-card")
     assert ours(desk) == tagged
