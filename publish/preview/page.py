@@ -126,7 +126,7 @@ class _Events:
         try:
             classes = dataset.split(config, split).classes
         except Problem as problem:
-            classes, turned = [], self._problem(problem, (name, config, split, _EVERY))
+            classes, turned = [], self._problem(problem, (name, config, split, _EVERY, 0))
         else:
             turned = self._turn((name, config, split, _EVERY, 0))
         choices = [("every class", _EVERY), *((f"{text} ({i})", i) for i, text in enumerate(classes))]
@@ -162,7 +162,7 @@ class _Events:
             numbers = numbers if of_class is None else of_class[numbers]
             shown = markup.rows(rows.read(numbers), rows.classes)
         except Problem as problem:
-            return self._problem(problem, at[:4])
+            return self._problem(problem, at)
         first = int(numbers[0]) if total else 0
         return {
             p.shown: (*at[:4], first),
@@ -175,8 +175,8 @@ class _Events:
 
     def _problem(self, problem: Exception, shown: Sequence[Any]) -> Updates:
         p = self._parts
-        nowhere = dict.fromkeys((p.before, p.after), gr.update(interactive=False))
-        return {p.shown: tuple(shown), p.where: "", p.rows: markup.message(str(problem))} | nowhere
+        turns = dict.fromkeys((p.before, p.after), gr.update(interactive=_has_rows(shown)))
+        return {p.shown: tuple(shown), p.where: "", p.rows: markup.message(str(problem))} | turns
 
 
 def _has_rows(shown: Sequence[Any]) -> bool:
