@@ -136,6 +136,8 @@ def _check_use(options: argparse.Namespace) -> None:
         raise Problem("--create-pr proposes a change to main: leave --revision out.")
     if options.create_pr and options.public:
         raise Problem("--create-pr only proposes: leave --public out, and open the repository when it was merged.")
+    if options.public and options.revision != "main":
+        raise Problem("--public opens every branch, and reads back but one: leave --revision out, or --public.")
     if not options.push_to and (idle := _idle(options)):
         raise Problem(f"{', '.join(idle)}: nothing is published without --push-to ORG. Add it, or leave the rest out.")
 
@@ -173,7 +175,8 @@ def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub |
 def _tell_outcomes(hub: "Hub") -> None:
     for dataset, outcome in hub.outcomes.items():
         state = f"commit {outcome.commit[:8]}" if outcome.is_new else "nothing to change"
-        print(f"{dataset}: {state}, verified: {outcome.url}")
+        checked = "verified" if outcome.was_read_back else "digests as the Hub lists them"
+        print(f"{dataset}: {state}, {checked}: {outcome.url}")
 
 
 def _source(options: argparse.Namespace, stack: ExitStack) -> Path:

@@ -19,11 +19,15 @@ _COMMIT_TRIES = 8
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a push ended: the commit that is in force, whether it is new, and where it can be seen."""
+    """How a push ended: the commit that is in force, whether it is new, where it can be seen, and how it was checked.
+
+    One that was not read back, because it was already, is held by the digests that the Hub lists.
+    """
 
     commit: str
     is_new: bool
     url: str
+    was_read_back: bool = False
 
 
 def read_manifest(place: Repository, head: Head | None) -> Manifest | None:

@@ -6,7 +6,7 @@ head of the branch, so that nothing is sent or committed twice.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -102,9 +102,10 @@ class Hub:
         place = self._settings.repository(dataset)
         asked = self._settings
         commit = Commit(place, dataset, splits, asked.create_pr, asked.overwrite_card, asked.tag, self._heads[dataset])
-        self.outcomes[dataset] = outcome = commit.run()
-        check = verify.remote if outcome.is_new or self._leads_readers(place, outcome) else verify.listed
-        if faults := check(place, outcome.commit):
+        outcome = commit.run()
+        read_back = outcome.is_new or self._leads_readers(place, outcome)
+        self.outcomes[dataset] = replace(outcome, was_read_back=read_back)
+        if faults := (verify.remote if read_back else verify.listed)(place, outcome.commit):
             raise Problem(
                 f"{place.name}: the revision {outcome.commit[:8]} is not what was sent:\n" + "\n".join(faults)
             )

@@ -130,6 +130,11 @@ class TestInThisProcess:
         said = self.said(capsys, 1, "--config", "imagenet_resized/8x8", "--push-to", "lab", "--create-pr", "--public")
         assert "--create-pr only proposes: leave --public out" in said
 
+    def test_a_branch_opens_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        wanted = ("--config", "imagenet_resized/8x8", "--push-to", "lab")
+        said = self.said(capsys, 1, *wanted, "--revision", "next", "--public")
+        assert "--public opens every branch, and reads back but one" in said
+
     @pytest.mark.parametrize("kind", ["missing", "file"])
     def test_a_source_that_is_no_folder(self, kind: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         place = tmp_path / "archives"
