@@ -143,6 +143,7 @@ def as_problem(error: BaseException, what: str) -> Problem:
         401: f"the Hub does not know the token, or none was sent: {_TOKEN_HELP}.",
         403: "the token may not write there: use one with write access to it, or name another organisation.",
         404: "there is no such repository, or this login may not see it.",
+        412: "somebody else has changed it meanwhile. Look at what they did, and run the same command again.",
     }
     if stored := _storage_status(error):
         return Problem(

@@ -49,6 +49,16 @@ def test_back_over_a_bad_network(fault: dict[str, object], desk: Desk, tagged: d
     assert len(desk.repo().history()) == count + 1
 
 
+def test_somebody_else_commits_meanwhile(desk: Desk, tagged: dict[str, str]) -> None:
+    head = desk.repo().head()
+    desk.hub.inject(Fault(**COMMIT, status=412))  # type: ignore[arg-type]
+    said = desk.run("publish.restore", desk.name(), "v1", code=1)
+    assert "somebody else has changed it meanwhile" in said.text
+    assert desk.repo().head() == head
+    desk.run("publish.restore", desk.name(), "v1")
+    assert ours(desk) == tagged
+
+
 @pytest.mark.keeps("P20", "P16")
 def test_it_is_verified(desk: Desk, tagged: dict[str, str]) -> None:
     flip(desk.hub.store.path(tagged["8x8/train-00000-of-00003.parquet"]))
