@@ -18,6 +18,7 @@ from zlib_ng import gzip_ng, zlib_ng
 
 from loaders._errors import SourceProblem
 from loaders._places import is_local, open_file
+from loaders._raw import RawFile
 
 _DIRECTORY_LIMIT = 4 << 20  # bytes: a dozen names come to less than one kB
 _MEMBER_LIMIT = 4 << 30  # the largest batch of upstream's has 1.6 GB
@@ -78,26 +79,13 @@ def zip_directory(file: BinaryIO) -> list[zipfile.ZipInfo]:
         return archive.infolist()
 
 
-class ByteRange(io.RawIOBase):
+class ByteRange(RawFile):
     """A part of a file, to its end by default, as a read-only file of its own."""
 
     def __init__(self, path: Path, offset: int = 0, size: int | None = None) -> None:
-        self._file = open_file(path)
-        self._offset, self._at = offset, 0
-        self._size = self._file.seek(0, io.SEEK_END) - offset if size is None else size
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
+        file = open_file(path)
+        super().__init__(file, file.seek(0, io.SEEK_END) - offset if size is None else size)
+        self._offset = offset
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._size - self._at))
@@ -105,11 +93,6 @@ class ByteRange(io.RawIOBase):
         count = cast(io.RawIOBase, self._file).readinto(memoryview(buffer)[:wanted])
         self._at += count or 0
         return count or 0
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
 
 
 class MemberStream(io.RawIOBase):

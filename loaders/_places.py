@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from loaders._errors import Problem
+from loaders._raw import RawFile
 
 _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "distributed", "fsspec", "gcsfs", "google"}
 _LIBRARIES |= {"httpcore2", "httpx", "httpx2", "huggingface_hub", "paramiko", "s3fs", "upath"}
@@ -94,28 +95,15 @@ def open_file(path: Path, *, ahead: bool = True) -> BinaryIO:
     return cast(BinaryIO, _Ahead(file) if ahead else file)
 
 
-class _Ahead(io.RawIOBase):
+class _Ahead(RawFile):
     """A remote file. Each request asks for twice as much as the one before while it is read in one go.
 
     So a header costs little, and a gigabyte few requests.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._piece, self._start, self._at, self._ask = file, b"", 0, 0, _LEAST
-        self._size = file.seek(0, io.SEEK_END)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
+        super().__init__(file, file.seek(0, io.SEEK_END))
+        self._piece, self._start, self._ask = b"", 0, _LEAST
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         if self._at >= self._size:
@@ -131,14 +119,9 @@ class _Ahead(io.RawIOBase):
     def _fetch(self) -> None:
         goes_on = self._piece and self._at == self._start + len(self._piece)
         self._ask = min(2 * self._ask, _MOST) if goes_on else _LEAST
-        self._piece, self._start = b"", self._at  # an end of memory for the piece that was read before the next comes
+        self._piece, self._start = b"", self._at  # free before the next comes
         self._file.seek(self._at)
         self._piece = self._file.read(min(self._ask, self._size - self._at))
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
 
 
 @contextmanager
