@@ -18,7 +18,6 @@ from tests.cluster.rig import Cluster, Process, start
 from tests.publish.pushing import contents
 from tests.refusals import says
 
-pytestmark = pytest.mark.xdist_group("cluster")
 LARGE = ("--config", "imagenet_v2/matched-frequency", "--allow-partial")
 _DRIVER = "hf_driver0123456789"
 

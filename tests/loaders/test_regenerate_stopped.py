@@ -1,12 +1,9 @@
 """A run that a full disk, a signal or a crash ends leaves no half of a file, and is gone on from where it was."""
 
 import contextlib
-import fcntl
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from loaders import regenerate
+from tests import holding
 from tests.building import environment, run, tree
+from tests.holding import wait_for
 from tests.refusals import says
 from tests.regenerating import Originals, children, final_files, is_running, lay_folders, sidecar
 
@@ -83,13 +82,6 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-def wait_for(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @dataclass(frozen=True)
 class Held:
     """Unpacked photographs, the last of train held: whoever opens it waits until it is let go."""
@@ -100,14 +92,10 @@ class Held:
 
 @pytest.fixture
 def held(originals: Originals, tmp_path: Path) -> Iterator[Held]:
-    """By a lease (see fcntl(2)), which keeps others waiting for up to 45 seconds."""
     folder = lay_folders(tmp_path / "in", originals)
-    heard = signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent when somebody waits
-    with contextlib.ExitStack() as holding:
-        file = holding.enter_context(photograph(folder, originals, -1).open("r+b"))
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        yield Held(folder, holding.close)
-    signal.signal(signal.SIGIO, heard)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(holding.held(photograph(folder, originals, -1)))
+        yield Held(folder, stack.close)
 
 
 def photograph(folder: Path, originals: Originals, row: int) -> Path:

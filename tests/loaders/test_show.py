@@ -1,7 +1,7 @@
 """The contact sheet shows the very pixels, and the histogram the very counts, of each kind of file."""
 
 import io
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +18,7 @@ from loaders import _sheet, show
 from publish import sample
 from tests import archives
 from tests.building import run
+from tests.holding import held
 
 MARGIN, LINE, GAP, BARS = _sheet._MARGIN, _sheet._LINE, _sheet._GAP, _sheet._BARS
 ROWS = archives.SPLITS["train"]
@@ -204,13 +205,14 @@ def test_where_no_sheet_can_be_written(
 
 
 def test_an_interrupt_is_no_traceback(laid: Path, tmp_path: Path) -> None:
-    pipe = tmp_path / "val_data"
-    os.mkfifo(pipe)
-    command = [sys.executable, "-m", "loaders.show", str(pipe)]
+    batch = tmp_path / "Imagenet8_val_npz.zip"
+    shutil.copy(laid / batch.name, batch)
+    command = [sys.executable, "-m", "loaders.show", str(batch)]
     with (
+        held(batch) as somebody_waits,
         subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process,
-        pipe.open("wb"),  # waits for the command to open it
     ):
+        somebody_waits()
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert (process.returncode, error.count("\n")) == (130, 1), error

@@ -80,7 +80,11 @@ class Viewer:
         """Choose from a list, and wait for what follows."""
         with self.turned():
             self.tab.locator(f"#{name} input").click()
-            self.tab.get_by_role("option", name=choice, exact=True).click()
+            self.options(name, name=choice, exact=True).click()
+
+    def options(self, list_name: str, **filters: Any) -> Any:
+        """Return the choices of an open list; those of another may still be going from the page."""
+        return self.tab.locator(f"#{list_name}").get_by_role("option", **filters)
 
     def choose_class(self, text: str) -> None:
         """Type into the list of classes and choose the only one that is left, and wait for its rows."""
@@ -89,7 +93,7 @@ class Viewer:
         field.press("Control+A")
         field.press_sequentially(text)
         with self.turned():
-            self.tab.get_by_role("option").filter(has_text=text).click()
+            self.options("label").filter(has_text=text).click()
 
     @contextmanager
     def turned(self) -> Iterator[None]:

@@ -58,12 +58,9 @@ def test_the_lists_are_those_of_the_hub(viewer: Viewer) -> None:
     """The default config is first, the others go by name."""
     viewer.choose("dataset", RESIZED)
     viewer.tab.locator("#config input").click()
-    assert [text.split()[-1] for text in viewer.tab.get_by_role("option").all_inner_texts()] == [
-        "8x8",
-        "16x16",
-        "32x32",
-        "64x64",
-    ]
+    viewer.options("config").nth(3).wait_for()
+    listed = [text.split()[-1] for text in viewer.options("config").all_inner_texts()]
+    assert listed == ["8x8", "16x16", "32x32", "64x64"]
 
 
 def test_a_config_is_chosen(viewer: Viewer, built: Path) -> None:
@@ -140,7 +137,7 @@ def test_the_page_is_turned_while_another_dataset_is_on_its_way(viewer: Viewer, 
     assert found
     for dataset, config in ((RESIZED, "8x8"), ("imagenet_v2", next(iter(found.configs))), (RESIZED, "8x8")):
         viewer.tab.locator("#dataset input").click()
-        viewer.tab.get_by_role("option", name=dataset, exact=True).click()
+        viewer.options("dataset", name=dataset, exact=True).click()
         viewer.tab.locator("#after").click()
         viewer.tab.wait_for_function("config => document.querySelector('#config input').value === config", arg=config)
     viewer.press("Next 100")
