@@ -5,6 +5,7 @@ one, whole; the next run brings it to the new one; no publish makes two commits.
 fault ended, by kind; what it ends with is 1 if a promise was broken anywhere.
 """
 
+import argparse
 import sys
 import tempfile
 from collections import Counter
@@ -117,9 +118,11 @@ class Rig:
         return [what for what, holds in right.items() if not holds()]
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Run the product of starts, kinds and requests, and report it."""
-    kinds, broken = arguments or list(KINDS), 0
+    parser = argparse.ArgumentParser(prog="python -m tests.publish.faults", description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], metavar="KIND", help=f"of {', '.join(KINDS)}")
+    kinds, broken = parser.parse_args().kinds or list(KINDS), 0
     with tempfile.TemporaryDirectory(prefix="faults-") as name, desks(Path(name)) as (hub, forks):
         (Path(name) / "desk").mkdir()
         rig = Rig(Desk(hub, forks, Path(name) / "desk", "lab"))
@@ -138,4 +141,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
