@@ -1,11 +1,11 @@
 """Imagenet8, 16, 32 and 64 made anew from ILSVRC's photographs, in the files that Chrabaszcz et al. published.
 
 `OUT/.partial/KEY/` holds what is being made; KEY changes with the names of the photographs and the settings, and what
-was made of a photograph is made again when its file has changed. Files move to OUT once
-all of them are whole, then the sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python
-and its libraries take (115 MB a process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC:
-314 MB in all), and each worker 100 MB (200 MB where the output is a store) and the photograph it decodes. Disk: the
-pixels once as they are (22 GB for the four sizes) and once packed (20 GB).
+was made of a photograph is made again when its file has changed. Files move to OUT once all of them are whole, then the
+sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python and its libraries take (115 MB a
+process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC: 314 MB in all), and each worker 100
+MB (200 MB where the output is a store) and the photograph it decodes. Disk: the pixels once as they are (22 GB for the
+four sizes) and once packed (20 GB).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from loaders._originals import I64, Photos
 from loaders._packing import Batch, File, Output
 from loaders._places import PARTIAL, is_local, sees, takes
 from loaders._runner import Crew, Task
-from loaders._spill import chunks, joined, load, rows, stamp
+from loaders._spill import chunks, joined, load, rows, stamp_of
 
 _BATCHES = 10
 _FORMAT = 1  # goes up when the same photographs and settings give other bytes
@@ -145,7 +145,7 @@ def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
 def _todo(settings: Settings, listed: Mapping[str, Any], found: Mapping[str, Photos], key: str) -> tuple[int, ...]:
     """Return the sizes that are not there already, of the photographs as they are now."""
     there = {size for size in settings.sizes if _is_there(settings, listed, size, key)}
-    stamps = {split: stamp(photos) for split, photos in found.items()} if there else {}
+    stamps = {split: stamp_of(photos) for split, photos in found.items()} if there else {}
     made_of = {size: listed["regenerated"][settings.config(size)].get("stamps") for size in there}
     return tuple(size for size in settings.sizes if size not in there or made_of[size] != stamps)
 

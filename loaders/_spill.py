@@ -127,7 +127,7 @@ def joined(stamps: Iterable[str]) -> str:
     return hashlib.sha256("".join(stamps).encode()).hexdigest()
 
 
-def stamp(photos: Photos) -> str:
+def stamp_of(photos: Photos) -> str:
     """Return the stamp of a split: what it would be of its chunks. Raises SourceProblem, OSError."""
     step = _step(len(photos))
     return joined(photos.take(slice(at, at + step)).stamp for at in range(0, len(photos), step))
