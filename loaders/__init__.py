@@ -9,9 +9,9 @@ import importlib
 import pkgutil
 from typing import cast
 
-from loaders._dataset import Batch, Config, Dataset, Job, Loader, Split, SplitPlan
 from loaders._errors import MissingSources, Problem, SourceProblem, UnknownConfig
-from loaders._source import Archive, Source
+from loaders.base.dataset import Batch, Config, Dataset, Job, Loader, Split, SplitPlan
+from loaders.sources.source import Archive, Source
 
 __all__ = [
     "Archive",
@@ -32,13 +32,11 @@ __all__ = [
     "select",
 ]
 
-_NOT_DATASETS = {"classes", "decoder", "regenerate", "show"}
-
 
 def names() -> list[str]:
-    """Return the names of all datasets, which are the names of their modules."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if not name.startswith("_") and name not in _NOT_DATASETS)
+    """Return the names of all datasets: a plain module here is one, a folder is none."""
+    found = (module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def load(name: str) -> Loader:

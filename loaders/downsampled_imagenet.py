@@ -13,15 +13,17 @@ import numpy.typing as npt
 import pyarrow as pa
 from zlib_ng import zlib_ng
 
-from loaders import _arrow, _png, _tar
-from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
 from loaders._errors import SourceProblem
-from loaders._pictures import decoding, opened
-from loaders._source import Archive, Found, Source, SourceFolder
+from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.lazy import lazy_builder
+from loaders.formats import tars
+from loaders.images import arrow, png
+from loaders.images.pillow import decoding, opened
+from loaders.sources.folder import SourceFolder
+from loaders.sources.source import Archive, Found, Source
 
 _PAGE = "https://image-net.org/small/download.php (gone since 2023; a copy counts when its digest is right)"
 _MEMBER = re.compile(r"(?:\./)?(?:[\w.-]+/)*\d+\.png")
-
 _ROW_BYTES = {"32x32": 2230, "64x64": 8740}  # of Parquet, measured on crops of photographs
 
 # fmt: off
@@ -62,7 +64,7 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 
 def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     (archive,) = found.archives[split.name]
-    members = _tar.scan(archive.path)
+    members = tars.scan(archive.path)
     _check_names(archive.path, members.names)
     check_rows(DATASET.name, config.name, split, len(members.names), found, partial)
     jobs = tuple(_jobs(config, archive, members, shard_rows(len(members.names), split)))
@@ -87,7 +89,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
             raise SourceProblem(f"{path}: holds a picture more than once, as {same!r} and {name!r}. Download it again.")
 
 
-def _jobs(config: Config, archive: Archive, members: _tar.Members, shards: list[int]) -> Iterator[Job]:
+def _jobs(config: Config, archive: Archive, members: tars.Members, shards: list[int]) -> Iterator[Job]:
     start = 0
     for count in shards:
         rows = slice(start, start + count)
@@ -99,15 +101,15 @@ def _jobs(config: Config, archive: Archive, members: _tar.Members, shards: list[
 def batches(job: Job) -> Iterator[Batch]:
     """Yield blocks of rows that fit the cache: image, decoded from upstream's PNG and framed anew."""
     size = int(job.config.partition("x")[0])
-    step = _png.block_rows(size)
+    step = png.block_rows(size)
     for path, _, (offsets, sizes) in job.parts:
         for at in range(0, len(offsets), step):
             rows = slice(at, at + step)
-            files = _tar.read_members(path, offsets[rows], sizes[rows])
+            files = tars.read_members(path, offsets[rows], sizes[rows])
             where = zip(offsets[rows], files, strict=True)
             pixels = np.stack([_decode(path, int(offset), file, size) for offset, file in where])
             planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-            images = _arrow.images_of_one_length(_png.encode(planes))
+            images = arrow.images_of_one_length(png.encode(planes))
             yield Batch(pa.record_batch([images], schema=DATASET.schema), planes)
 
 

@@ -10,12 +10,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from loaders import _encoded, _folder, _ilsvrc, classes
-from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
+from loaders import classes
 from loaders._errors import SourceProblem
-from loaders._folder import Files
-from loaders._index import members_by_tar
-from loaders._source import Archive, Found, Source, SourceFolder
+from loaders.base import photos
+from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.lazy import lazy_builder
+from loaders.base.photos import Photo
+from loaders.formats import folders
+from loaders.formats.folders import Files
+from loaders.ilsvrc import layout
+from loaders.ilsvrc.index import members_by_tar
+from loaders.sources.folder import SourceFolder
+from loaders.sources.source import Archive, Found, Source
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms); "
 _PAGE += "the folders it unpacks to (train/WNID/, val/) or Kaggle's ILSVRC/Data/CLS-LOC do as well"
@@ -38,11 +44,11 @@ SOURCES = {
     for name, (size, sha256) in _FILES.items()
 } | {name: Source(name, size, sha256, _LISTS, f"{_LISTS}/{name}") for name, (size, sha256) in _LIST_FILES.items()}
 _Row = tuple[str, int, str]  # file name, label, place in the folder
-_Photos = tuple[list[_encoded.Photo], tuple[Archive, ...], Counter[str]]
+_Photos = tuple[list[Photo], tuple[Archive, ...], Counter[str]]
 # Both configs name the same files: 6.7 GB of validation once, and 14 GB of test.
 _SHARED = (
-    Split("validation", _ilsvrc.COUNTS["validation"], 48, folder="validation"),
-    Split("test", _ilsvrc.COUNTS["test"], 96, folder="test", optional=True),
+    Split("validation", layout.COUNTS["validation"], 48, folder="validation"),
+    Split("test", layout.COUNTS["test"], 96, folder="test", optional=True),
 )
 DATASET = Dataset(
     name="imagenet2012_subset",
@@ -63,23 +69,23 @@ def find(config: Config, folder: SourceFolder) -> Found:
 
     The test split is there when its tar is, or a folder with its photographs.
     """
-    photos = {split.name: _find_photos(folder, split.name) for split in config.splits}
+    tars = {split.name: _find_photos(folder, split.name) for split in config.splits}
     listed = folder.find(SOURCES[_list(config)])
-    truth = folder.find_unregistered(_ilsvrc.TRUTH) or folder.find_unregistered(_ilsvrc.DEVKIT)
-    missing = [_ilsvrc.TARS[split.name][0] for split in config.splits if not (photos[split.name] or split.optional)]
+    truth = folder.find_unregistered(layout.TRUTH) or folder.find_unregistered(layout.DEVKIT)
+    missing = [layout.TARS[split.name][0] for split in config.splits if not (tars[split.name] or split.optional)]
     return Found(
-        {role: (archive,) for role, archive in (photos | {"list": listed, "truth": truth}).items() if archive},
+        {role: (archive,) for role, archive in (tars | {"list": listed, "truth": truth}).items() if archive},
         tuple(SOURCES[name] for name in [*missing, *([] if listed else [_list(config)])]),
         folder.rows(DATASET.name, config.name),
     )
 
 
 def _find_photos(folder: SourceFolder, split: str) -> Archive | None:
-    names = _ilsvrc.TARS[split]
+    names = layout.TARS[split]
     tars = [folder.find(SOURCES[name]) if name in SOURCES else folder.find_unregistered(name) for name in names]
     if tar := next((tar for tar in tars if tar), None):
         return tar
-    unpacked = _ilsvrc.folder(folder.path, split)
+    unpacked = layout.folder(folder.path, split)
     return folder.unpacked(unpacked) if unpacked else None
 
 
@@ -93,11 +99,11 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 
 
 def _plan(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
-    photos, archives, skipped = _train(found, partial) if split.name == "train" else _numbered(found, split.name)
-    check_rows(DATASET.name, config.name, split, len(photos), found, partial)
-    rows = shard_rows(len(photos), split)
-    jobs = _encoded.jobs(DATASET.name, config.name, archives[0].path, _encoded.shuffled(photos), rows)
-    size = sum(photo.size for photo in photos)
+    rows, archives, skipped = _train(found, partial) if split.name == "train" else _numbered(found, split.name)
+    check_rows(DATASET.name, config.name, split, len(rows), found, partial)
+    lengths = shard_rows(len(rows), split)
+    jobs = photos.jobs(DATASET.name, config.name, archives[0].path, photos.shuffled(rows), lengths)
+    size = sum(photo.size for photo in rows)
     return SplitPlan(config.name, split, tuple(jobs), archives, size, skipped)
 
 
@@ -106,10 +112,10 @@ def _train(found: Found, partial: bool) -> _Photos:
     listed = _listed(list_file.path)
     skipped = Counter[str]()
     if archive.path.is_dir():
-        archive, photos = _loose(archive, _listed_places(listed))
+        archive, rows = _loose(archive, _listed_places(listed))
     else:
-        photos = list(_train_photos(archive.path, listed, skipped))
-    absent = sorted(listed - {photo.file_name for photo in photos})
+        rows = list(_train_photos(archive.path, listed, skipped))
+    absent = sorted(listed - {photo.file_name for photo in rows})
     if absent and not partial and not found.rows:
         raise SourceProblem(
             f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
@@ -117,7 +123,7 @@ def _train(found: Found, partial: bool) -> _Photos:
         )
     if absent:
         skipped[f"listed in {list_file.path.name}, not in the {'folder' if archive.files else 'archive'}"] = len(absent)
-    return photos, (archive, list_file), skipped
+    return rows, (archive, list_file), skipped
 
 
 def _some(names: list[str]) -> str:
@@ -140,55 +146,55 @@ def _listed_places(listed: set[str]) -> Iterator[_Row]:
 
 def _numbered(found: Found, split: str) -> _Photos:
     (archive,), truth = found.archives[split], found.archives.get("truth", ()) if split == "validation" else ()
-    members = _ilsvrc.numbered(archive.path)
-    labels = _truth(truth) if split == "validation" else [-1] * _ilsvrc.COUNTS[split]
-    named = list(_ilsvrc.labelled(archive.path, split, members.names, labels))
+    members = layout.numbered(archive.path)
+    labels = _truth(truth) if split == "validation" else [-1] * layout.COUNTS[split]
+    named = list(layout.labelled(archive.path, split, members.names, labels))
     if not archive.path.is_dir():
         spans = zip(named, members.offsets, members.sizes, strict=True)
-        photos = [_encoded.Photo(name, label, offset, size) for (name, label), offset, size in spans]
-        return photos, (archive, *truth), members.skipped
-    archive, photos = _loose(archive, [(*row, place) for row, place in zip(named, members.names, strict=True)])
-    if lost := set(members.names) - {photo.place for photo in photos}:
-        raise _folder.broken_link(archive.path / min(lost))
-    return photos, (archive, *truth), members.skipped
+        rows = [Photo(name, label, offset, size) for (name, label), offset, size in spans]
+        return rows, (archive, *truth), members.skipped
+    archive, rows = _loose(archive, [(*row, place) for row, place in zip(named, members.names, strict=True)])
+    if lost := set(members.names) - {photo.place for photo in rows}:
+        raise folders.broken_link(archive.path / min(lost))
+    return rows, (archive, *truth), members.skipped
 
 
 def _truth(archives: tuple[Archive, ...]) -> list[int]:
-    return _ilsvrc.truth_labels(archives[0].path) if archives else _ilsvrc.validation_labels()
+    return layout.truth_labels(archives[0].path) if archives else layout.validation_labels()
 
 
-def _loose(archive: Archive, rows: Iterable[_Row]) -> tuple[Archive, list[_encoded.Photo]]:
+def _loose(archive: Archive, rows: Iterable[_Row]) -> tuple[Archive, list[Photo]]:
     """Return the photographs that are there, and their folder with what is known of them."""
     wanted = list(rows)
-    found = _folder.survey(archive.path, [place for _, _, place in wanted])
-    photos = [_encoded.Photo(name, label, 0, found[p].size, p) for name, label, p in wanted if p in found]
-    return replace(archive, files=Files.of(found)), photos
+    found = folders.survey(archive.path, [place for _, _, place in wanted])
+    there = [Photo(name, label, 0, found[p].size, p) for name, label, p in wanted if p in found]
+    return replace(archive, files=Files.of(found)), there
 
 
 def _listed(path: Path) -> set[str]:
     names = path.read_text(encoding="ascii", errors="replace").split()
     if not names:
         raise SourceProblem(f"{path}: lists nothing, expected names like n01440764_10026.JPEG. Download it again.")
-    if strange := next((name for name in names if not _ilsvrc.TRAIN_FILE.fullmatch(name)), None):
+    if strange := next((name for name in names if not layout.TRAIN_FILE.fullmatch(name)), None):
         raise SourceProblem(f"{path}: lists {strange[:80]!r}, expected names like n01440764_10026.JPEG.")
     if len(set(names)) != len(names):
         raise SourceProblem(f"{path}: lists {Counter(names).most_common(1)[0][0]} more than once.")
     return set(names)
 
 
-def _train_photos(path: Path, listed: set[str], skipped: Counter[str]) -> Iterator[_encoded.Photo]:
+def _train_photos(path: Path, listed: set[str], skipped: Counter[str]) -> Iterator[Photo]:
     labels = classes.label_of_wnid("ilsvrc")
     index = members_by_tar(path)
     skipped += index.skipped
-    for wnid, inner in _ilsvrc.class_tars(path, index, labels):
+    for wnid, inner in layout.class_tars(path, index, labels):
         for name, offset, size in zip(inner.names, inner.offsets, inner.sizes, strict=True):
             if name in listed:
-                yield _encoded.Photo(name, labels[wnid], offset, size)
+                yield Photo(name, labels[wnid], offset, size)
 
 
 def batches(job: Job) -> Iterator[Batch]:
     """Yield blocks of rows: image, label, file_name."""
-    return _encoded.batches(DATASET, job)
+    return photos.batches(DATASET, job)
 
 
 __getattr__ = lazy_builder(__name__)

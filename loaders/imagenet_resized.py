@@ -11,12 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from loaders import _arrow, _png
-from loaders._archives import zip_names
-from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
 from loaders._errors import SourceProblem
-from loaders._planar import BatchFile, open_batch
-from loaders._source import Archive, Found, Source, SourceFolder
+from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.lazy import lazy_builder
+from loaders.formats.batches import BatchFile, open_batch
+from loaders.formats.zips import zip_names
+from loaders.images import arrow, png
+from loaders.sources.folder import SourceFolder
+from loaders.sources.source import Archive, Found, Source
 
 _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
 _SIZES = (8, 16, 32, 64)
@@ -62,7 +64,7 @@ DATASET = Dataset(
 def config(name: str) -> Config:
     """Return a config by name; raises KeyError.
 
-    Beside the published ones there is one for each other filter that `loaders.regenerate` resizes with, such as
+    Beside the published ones there is one for each other filter that `publish.regenerate` resizes with, such as
     "32x32-lanczos": built when it is asked for by name, and never with "all".
     """
     match = _CONFIG.fullmatch(name)
@@ -97,7 +99,7 @@ def _stem(config: str, short: str) -> str:
 def _sources(stem: str) -> list[Source]:
     is_large = stem.startswith("Imagenet64_") and stem.endswith("_train")
     names = [f"{stem}_part{n}_npz.zip" for n in (1, 2)] if is_large else [f"{stem}_npz.zip"]
-    page = "nowhere: upstream has one filter. Make it with python -m loaders.regenerate --resample"
+    page = "nowhere: upstream has one filter. Make it with python -m publish.regenerate --resample"
     return [SOURCES.get(name) or Source(name, 0, "", page) for name in names]
 
 
@@ -192,14 +194,14 @@ def _jobs(config: str, files: list[BatchFile], rows: list[int], shards: list[int
 def batches(job: Job) -> Iterator[Batch]:
     """Yield blocks of rows that fit the cache: image (PNG made from the pixels) and label."""
     size = _size(job.config)
-    step = _png.block_rows(size)
+    step = png.block_rows(size)
     for file, start, stop in job.parts:
         batch = open_batch(file, size)
         labels = batch.labels
         for at in range(start, stop, step):
             until = min(at + step, stop)
             pixels = batch.read(at, until).reshape(-1, 3, size, size)
-            columns = [_arrow.images_of_one_length(_png.encode(pixels)), _arrow.integers(labels[at:until])]
+            columns = [arrow.images_of_one_length(png.encode(pixels)), arrow.integers(labels[at:until])]
             yield Batch(pa.record_batch(columns, schema=DATASET.schema), pixels)
 
 

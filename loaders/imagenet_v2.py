@@ -8,10 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from loaders import _encoded, _tar, classes
-from loaders._dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, lazy_builder, shard_rows
+from loaders import classes
 from loaders._errors import SourceProblem
-from loaders._source import Archive, Found, Source, SourceFolder
+from loaders.base import photos
+from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.lazy import lazy_builder
+from loaders.base.photos import Photo
+from loaders.formats import tars
+from loaders.sources.folder import SourceFolder
+from loaders.sources.source import Archive, Found, Source
 
 _REPOSITORY = "https://huggingface.co/datasets/vaishaal/ImageNetV2"
 _PER_CLASS = 10
@@ -52,22 +57,22 @@ def find(config: Config, folder: SourceFolder) -> Found:
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut the test split into shards of equal rows, in a pseudo-random order."""
     (split,), (archive,) = config.splits, found.archives["test"]
-    members = _tar.scan(archive.path)
-    photos = _encoded.shuffled(list(_photos(archive, members)))
+    members = tars.scan(archive.path)
+    rows = photos.shuffled(list(_photos(archive, members)))
     if not partial and not found.rows:
-        _check_classes(archive, photos)
-    check_rows(DATASET.name, config.name, split, len(photos), found, partial)
-    jobs = tuple(_encoded.jobs(DATASET.name, config.name, archive.path, photos, shard_rows(len(photos), split)))
-    return [SplitPlan(config.name, split, jobs, (archive,), sum(photo.size for photo in photos), members.skipped)]
+        _check_classes(archive, rows)
+    check_rows(DATASET.name, config.name, split, len(rows), found, partial)
+    jobs = tuple(photos.jobs(DATASET.name, config.name, archive.path, rows, shard_rows(len(rows), split)))
+    return [SplitPlan(config.name, split, jobs, (archive,), sum(photo.size for photo in rows), members.skipped)]
 
 
-def _photos(archive: Archive, members: _tar.Members) -> Iterator[_encoded.Photo]:
+def _photos(archive: Archive, members: tars.Members) -> Iterator[Photo]:
     for name, offset, size in zip(members.names, members.offsets, members.sizes, strict=True):
         match = _MEMBER.fullmatch(name)
         if not match:
             raise SourceProblem(f"{archive.path}: holds {name!r}, expected FOLDER/CLASS/NAME.jpeg.")
         label = _label(archive, match[1])
-        yield _encoded.Photo(f"{label}/{match[2]}", label, offset, size)  # the same name in both layouts
+        yield Photo(f"{label}/{match[2]}", label, offset, size)  # the same name in both layouts
 
 
 def _label(archive: Archive, folder: str) -> int:
@@ -78,8 +83,8 @@ def _label(archive: Archive, folder: str) -> int:
     return label
 
 
-def _check_classes(archive: Archive, photos: list[_encoded.Photo]) -> None:
-    counts = Counter(photo.label for photo in photos)
+def _check_classes(archive: Archive, rows: list[Photo]) -> None:
+    counts = Counter(photo.label for photo in rows)
     wrong = [label for label in range(classes.COUNT) if counts[label] != _PER_CLASS]
     if wrong:
         raise SourceProblem(
@@ -91,7 +96,7 @@ def _check_classes(archive: Archive, photos: list[_encoded.Photo]) -> None:
 
 def batches(job: Job) -> Iterator[Batch]:
     """Yield blocks of rows: image, label, file_name ("class/name.jpeg")."""
-    return _encoded.batches(DATASET, job)
+    return photos.batches(DATASET, job)
 
 
 __getattr__ = lazy_builder(__name__)

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import loaders
-from loaders import Problem, _command
-from loaders._command import destination, place
-from loaders._places import is_local
-from publish.progress import megabytes, table
+from loaders import Problem
+from loaders.files.places import is_local
+from publish.console import exits
+from publish.console.options import add_workers, crew_of, destination, place
+from publish.console.progress import megabytes, table
 
 if TYPE_CHECKING:  # what builds is imported when something is built: --help and --list answer at once
-    from publish.build import Built
-    from publish.plan import Plan
-    from publish.push import Hub
+    from publish.build.destination import Destination
+    from publish.build.plan import Plan
+    from publish.build.run import Built
+    from publish.hub.push import Hub
 
 _EXAMPLES = """examples:
   python -m publish --config all --sample                    a small drawn sample of everything, into hub/
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder or URL of the repositories (default: hub)",
     )
-    _command.add_workers(add)
+    add_workers(add)
     add("--allow-partial", action="store_true", help="accept other rows, sizes and digests than the published ones")
     add("--verify", choices=("normal", "full"), default="normal", help="full: hash even the 148 GB ILSVRC archive")
     add("--overwrite-card", action="store_true", help="give up people's edits to computed parts of the card")
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.list and not options.config:
         parser.error("name what to build with --config (all, a dataset or dataset/config), or see --list")
-    return _command.exit_code(lambda: _list() if options.list else _publish(options), options.out, _command.KEPT)
+    return exits.exit_code(lambda: _list() if options.list else _publish(options), options.out, exits.KEPT)
 
 
 def _list() -> int:
@@ -99,7 +101,8 @@ def _if_there(split: loaders.Split) -> str:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from publish import build, plan
+    from publish.build import plan
+    from publish.build.run import Options, run
 
     wanted = loaders.select(options.config)
     _check_use(options)
@@ -111,12 +114,11 @@ def _publish(options: argparse.Namespace) -> int:
         plan.check_by_hand(wanted, source)
         if options.dry_run:
             return _tell_plan(plan.make(wanted, source, options.allow_partial))
-        crew = stack.enter_context(_command.crew(options))  # a cluster that is not there costs no download
+        crew = stack.enter_context(crew_of(options))  # a cluster that is not there costs no download
         hub = _hub(options, wanted)
         made = plan.make(wanted, source, options.allow_partial)
-        full = options.verify == "full"
-        settings = build.Options(options.out, crew, options.allow_partial, full, options.overwrite_card)
-        built = build.run(made, settings, hub)
+        settings = Options(options.out, crew, options.allow_partial, options.verify == "full")
+        built = run(made, settings, hub or _here(options))
     _summary(built, time.perf_counter() - started, options.push_to or f"{options.out}/")
     if hub:
         _tell_outcomes(hub)
@@ -153,7 +155,7 @@ def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub |
     """Return the Hub as a destination, write access proven, when it is asked for."""
     if not options.push_to:
         return None
-    from publish.push import Hub, Settings
+    from publish.hub.push import Hub, Settings
 
     settings = Settings(
         organisation=options.push_to,
@@ -172,6 +174,15 @@ def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub |
     return hub
 
 
+def _here(options: argparse.Namespace) -> "Destination":
+    """Return the folder or the store that repositories go to."""
+    from publish.repository.folder import Folder
+    from publish.repository.store import Store
+
+    kind = Folder if is_local(options.out) else Store
+    return kind(options.out, options.overwrite_card)
+
+
 def _tell_outcomes(hub: "Hub") -> None:
     for dataset, outcome in hub.outcomes.items():
         state = f"commit {outcome.commit[:8]}" if outcome.is_new else "nothing to change"
@@ -180,18 +191,18 @@ def _tell_outcomes(hub: "Hub") -> None:
 
 
 def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
-    from loaders._source import default_folder
+    from loaders.sources.folder import default_folder
 
     if not options.sample:
         folder = options.source or default_folder()
         if options.source and not folder.is_dir():
             raise Problem(f"{folder}: expected a folder of upstream's archives (--source), found none.")
         return folder.absolute() if is_local(folder) else folder
-    from publish import sample
+    from publish.sample import archives
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imagenet-variants-")))
     print("drawing the sample's archives", file=sys.stderr)
-    sample.write(folder)
+    archives.write(folder)
     return folder
 
 
@@ -243,7 +254,7 @@ def _summary(built: Sequence["Built"], seconds: float, where: str) -> None:
 
 def run() -> None:
     """Run the command and end the process with its exit code."""
-    _command.leave(main())
+    exits.leave(main())
 
 
 if __name__ == "__main__":

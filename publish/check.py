@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loaders import Problem
-from publish import _command
+from publish.hub import exits
 
 if TYPE_CHECKING:
     from publish.manifest import Manifest
-    from publish.verify import Contents
+    from publish.repository.contents import Contents
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,58 +24,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--viewer", type=float, metavar="MINUTES", help="wait for the dataset viewer as well; exit code 3 if in vain"
     )
     options = parser.parse_args(arguments)
-    return _command.exit_code(lambda: _check(options), options.repository)
+    return exits.exit_code(lambda: _check(options), options.repository)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from publish import verify
+    from publish.repository import verify
 
-    contents, commit = _open(options)
+    contents = _open(options)
     manifest = verify.read_manifest(contents)
-    faults = _faults(options, contents, manifest, commit)
+    faults = _faults(options, contents, manifest)
     for fault in faults:
         print(f"wrong: {fault}")
     rows = sum(shard.rows for shard in verify.shards(manifest))
     checked = "files, digests, rows, columns, card, viewer" + (", every image" if options.data else "")
     print(f"{contents.name}: {len(manifest.paths())} files, {rows:,} rows; checked {checked}: {_verdict(len(faults))}")
-    if options.viewer is not None and commit and not faults:
-        return _await_viewer(options, commit, manifest)
+    if options.viewer is not None and contents.commit and not faults:
+        return _await_viewer(options, contents.commit, manifest)
     return 1 if faults else 0
 
 
-def _open(options: argparse.Namespace) -> "tuple[Contents, str | None]":
-    """Return the repository, and its commit when it is on the Hub."""
-    from publish import verify
-    from publish.hub import Repository
+def _open(options: argparse.Namespace) -> "Contents":
+    """Return the files of the repository."""
+    from publish.hub.client import Repository
+    from publish.hub.contents import on_hub
+    from publish.repository.contents import FolderContents
 
     name, folder = options.repository, Path(options.repository)
     if options.viewer is not None and (folder.is_dir() or options.revision != "main"):
         raise Problem("--viewer: the viewer shows the main branch of a repository on the Hub, and nothing else.")
     if folder.is_dir():
-        return verify.FolderContents(folder), None
+        return FolderContents(folder)
     if name.count("/") != 1 or Repository(name).settings() is None:
         raise Problem(f"{name}: expected a folder, or ORG/NAME on the Hub; it is neither.")
-    contents = verify.on_hub(name, options.revision)
-    return contents, contents.commit
+    return on_hub(name, options.revision)
 
 
-def _faults(
-    options: argparse.Namespace, contents: "Contents", manifest: "Manifest", commit: str | None
-) -> Collection[str]:
+def _faults(options: argparse.Namespace, contents: "Contents", manifest: "Manifest") -> Collection[str]:
     """Say what the viewer will show, and return what is wrong, each once."""
-    from publish import verify, viewable
+    from publish.repository import verify
+    from publish.repository.shown import report
 
-    shown = viewable.report(contents, manifest)
+    shown = report(contents, manifest)
     print(shown.text)
     faults = verify.files(contents, manifest) + verify.footers(contents, manifest) + shown.faults
-    faults = faults or verify.resolves(options.repository, manifest, commit)
+    faults = faults or verify.resolves(contents, manifest)
     if options.data and not faults:
         faults = list(verify.data(contents, manifest))
     return dict.fromkeys(faults)
 
 
 def _await_viewer(options: argparse.Namespace, commit: str, manifest: "Manifest") -> int:
-    from publish import viewer
+    from publish.hub import viewer
 
     splits = {name: list(each) for name, each in manifest.configs.items()}
     lacking = viewer.wait(options.repository, commit, splits, options.viewer)

@@ -60,7 +60,7 @@ class SplitEntry:
     oddities: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)  # path -> sha256
-    glance: str = ""  # its first photographs, tiny (`publish.picture.glance`), to tell whether other configs have them
+    glance: str = ""  # its first photographs, tiny (`card.picture.glance`), to tell whether other configs have them
 
     @property
     def rows(self) -> int:
@@ -72,7 +72,7 @@ class SplitEntry:
 class Manifest:
     """A repository: {config: {split: entry}}, the files beside the shards (path -> SHA-256), and who wrote it.
 
-    `card` has the digest of each segment of the card as we published it (see `publish.merge` and `publish.readme`).
+    `card` has the digest of each segment of the card as we published it (see `publish.card`).
     """
 
     dataset: str

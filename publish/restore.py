@@ -9,9 +9,11 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
-from publish import _command, hub, manifest, merge, verify
-from publish.commit import brought_back, read_manifest
-from publish.hub import Head, Repository
+from publish import manifest
+from publish.card import merge
+from publish.hub import client, exits, readback
+from publish.hub.client import Head, Repository
+from publish.hub.commit import brought_back, read_manifest
 from publish.manifest import Manifest
 
 _CARD = "README.md"
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("tag", help="the tag (or commit) to go back to")
     parser.add_argument("--overwrite-card", action="store_true", help="give up people's edits of computed parts")
     options = parser.parse_args(arguments)
-    return _command.exit_code(lambda: _restore(options), options.repository)
+    return exits.exit_code(lambda: _restore(options), options.repository)
 
 
 def _restore(options: argparse.Namespace) -> int:
@@ -46,8 +48,8 @@ def restore(place: Repository, tag: str, overwrite: bool = False) -> str:
     changed = len(_operations(place, wanted, head, overwrite))
     if not changed:
         return f"{place.name}: is what {tag} is already"
-    commit = hub.patiently(partial(_go_back, place, wanted, tag, overwrite), f"{place.name}: committing")
-    if faults := verify.remote(place, commit):
+    commit = client.patiently(partial(_go_back, place, wanted, tag, overwrite), f"{place.name}: committing")
+    if faults := readback.remote(place, commit):
         raise Problem(f"{place.name}: went back to {tag}, which is not whole:\n" + "\n".join(faults))
     return f"{place.name}: is what {tag} was ({changed} files changed, commit {commit[:8]})"
 

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
-from publish import _command, hub, manifest
-from publish.commit import read_manifest
-from publish.hub import Head, Repository
+from publish import manifest
+from publish.hub import client, exits
+from publish.hub.client import Head, Repository
+from publish.hub.commit import read_manifest
 
 T = TypeVar("T")
 _NOTE = (
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m publish.withdraw", description=__doc__)
     parser.add_argument("repository", metavar="ORG/NAME")
     options = parser.parse_args(arguments)
-    return _command.exit_code(lambda: _withdraw(options), options.repository)
+    return exits.exit_code(lambda: _withdraw(options), options.repository)
 
 
 def _withdraw(options: argparse.Namespace) -> int:
@@ -91,7 +92,7 @@ def _large(place: Repository) -> list[Any]:
 
 
 def _do(place: Repository, what: str, call: "partial[T]") -> T:
-    return hub.patiently(call, f"{place.name}: {what}")
+    return client.patiently(call, f"{place.name}: {what}")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The folder of the sample's archives, drawn once, by whichever worker comes first."""
-    from loaders._source import SIDECAR
-    from publish.sample import write
+    from loaders.sources.sidecar import SIDECAR
+    from publish.sample.archives import write
 
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "sample"
@@ -43,7 +43,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 @pytest.fixture(scope="session")
 def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder with all eleven configs; not to be changed."""
-    from tests import building
+    from tests.kit import building
 
     return building.shared(sample, tmp_path_factory, worker_id)
 

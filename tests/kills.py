@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from loaders._source import SIDECAR
-from tests import archives, building
-from tests.building import RESIZED, environment, tree
-from tests.publish.pushing import Desk, contents, desks, is_whole, put_back, saved
-from tests.regenerating import drawn, final_files, lay_tars, sidecar
+from loaders.sources.sidecar import SIDECAR
+from tests.kit import archives, building
+from tests.kit.building import RESIZED, environment, tree
+from tests.kit.pushing import Desk, contents, desks, is_whole, put_back, saved
+from tests.kit.regenerating import drawn, final_files, lay_tars, sidecar
 
 _SECONDS = 120
 
@@ -109,7 +109,7 @@ def build(folder: Path) -> Iterator[Case]:
 
 
 def _lay(folder: Path, size: int, rows: int) -> None:
-    from publish import sample
+    from publish.sample import archives as sample
 
     pixels = sample.planar(archives.pictures(rows, size, rows % 7))
     sample.write_train_zips(folder, size, sample.train_batches(pixels, archives.labels(rows)))
@@ -124,7 +124,7 @@ def regenerate(folder: Path) -> Iterator[Case]:
     place is vouched for by nobody.
     """
     source, out, before = lay_tars(folder / "source", drawn()), folder / "out", folder / "before"
-    words = ["loaders.regenerate", "--source", str(source), "--workers", "2", "--sizes", "8", "16", "64", "--out"]
+    words = ["publish.regenerate", "--source", str(source), "--workers", "2", "--sizes", "8", "16", "64", "--out"]
     _run(Case(lambda: None, [*words, str(before), "--seed", "1"], environment(), lambda: "", lambda: True))
     _run(Case(lambda: None, [*words, str(folder / "new")], environment(), lambda: "", lambda: True))
     old, new = _regenerated(before), _regenerated(folder / "new")

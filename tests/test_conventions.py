@@ -10,19 +10,40 @@ from pathlib import Path
 import pytest
 
 import loaders
-from tests.building import ROOT
+from tests.kit.building import ROOT
 
 DATASETS = loaders.names()
 SOURCES = sorted(path for folder in ("loaders", "publish", "cards") for path in (ROOT / folder).rglob("*.py"))
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in SOURCES}
 LONGEST = 300
-# The flow, from left to right: a step imports nothing that leads to a step to the right of it.
-FLOW = ("measure", "shard", "card", "repository", "destination", "build", "__main__")
+# The rooms, from the ground up: what stands on a floor imports only what stands on floors below it, or in its own room.
+LOADERS = [
+    {"loaders._errors"},
+    {"loaders.files", "loaders.classes"},
+    {"loaders.images"},
+    {"loaders.formats"},
+    {"loaders.ilsvrc", "loaders.sources", "loaders.training"},
+    {"loaders.base"},
+    {f"loaders.{name}" for name in DATASETS},
+    {"loaders"},
+]
+PUBLISH = [
+    {"publish.results", "publish.manifest"},
+    {"publish.work", "publish.sample"},
+    {"publish.console"},
+    {"publish.card", "publish.regenerate"},
+    {"publish.build"},
+    {"publish.repository"},
+    {"publish.hub"},
+    {f"publish.{name}" for name in ("__main__", "check", "restore", "withdraw", "show", "preview", "publish")},
+]
+FLOORS = {room: floor for floor, rooms in enumerate([*LOADERS, {"cards"}, *PUBLISH, {"publish"}]) for room in rooms}
 every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 every_dataset = pytest.mark.parametrize("dataset", DATASETS)
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports(path: Path) -> set[str]:
@@ -36,7 +57,8 @@ def imported(nodes: Iterable[ast.AST]) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+            full = {f"{node.module}.{name.name}" for name in node.names}
+            found |= full | (set() if full <= MODULES else {node.module})
     return found
 
 
@@ -62,8 +84,8 @@ def reached_from(module: str) -> set[str]:
 @every_dataset
 def test_a_dataset_has_a_card(dataset: str) -> None:
     assert (ROOT / "cards" / f"{dataset}.md").is_file(), (
-        f"loaders/{dataset}.py is a dataset without a card: write cards/{dataset}.md. A module that is no dataset "
-        "is named with a leading underscore."
+        f"loaders/{dataset}.py is a dataset without a card: write cards/{dataset}.md. What is no dataset "
+        "stands in a room."
     )
 
 
@@ -71,7 +93,7 @@ def test_a_dataset_has_a_card(dataset: str) -> None:
 def test_a_dataset_has_its_own_test(dataset: str) -> None:
     assert (ROOT / "tests" / "loaders" / f"test_{dataset}.py").is_file(), (
         f"loaders/{dataset}.py is not tested: write tests/loaders/test_{dataset}.py, which lays out a tiny archive and "
-        "runs the checks of tests/contract.py over it."
+        "runs the checks of tests/kit/contract.py over it."
     )
 
 
@@ -145,10 +167,31 @@ def test_no_package_imports_one_to_the_right_of_it(path: Path) -> None:
     assert not reached & right[path.relative_to(ROOT).parts[0]], f"{module_name(path)} imports from the right of it."
 
 
-@pytest.mark.parametrize("step", FLOW)
-def test_data_flows_one_way(step: str) -> None:
-    later = {f"publish.{name}" for name in FLOW[FLOW.index(step) + 1 :]}
-    assert not reached_from(f"publish.{step}") & later, f"publish/{step}.py leads to what comes after it in the flow."
+def room(module: str) -> str:
+    """Return the room that a module stands in, or itself where it has a floor of its own."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if ".".join(parts[:2]) in FLOORS else parts[0]
+
+
+@every_source
+def test_a_room_imports_only_what_stands_below_it(path: Path) -> None:
+    """Also within functions. What a name leads to is the module of that name, or else the one that it is taken from."""
+    here = room(module_name(path))
+    reached = {name for name in imports(path) if name in MODULES and room(name) != here}
+    above = sorted(name for name in reached if FLOORS[room(name)] >= FLOORS[here])
+    assert not above, f"{module_name(path)} imports {', '.join(above)}, which stands above it."
+
+
+@every_source
+def test_every_module_stands_in_a_room(path: Path) -> None:
+    where, inside = module_name(path), path.relative_to(ROOT).parts
+    assert len(inside) < 3 or room(where) != inside[0], f"{where} stands in a folder that no floor lists."
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parts[len(ROOT.parts)] != "loaders"], ids=str)
+def test_nothing_outside_loaders_takes_a_private_name_of_it(path: Path) -> None:
+    words = [name for name in imports(path) if name.startswith("loaders.")]
+    assert [name for name in words if any(part.startswith("_") for part in name.split("."))] == []
 
 
 def test_no_two_modules_import_each_other() -> None:
@@ -156,5 +199,5 @@ def test_no_two_modules_import_each_other() -> None:
 
 
 def test_the_packages_hold_their_data() -> None:
-    assert (files("loaders") / "classes.tsv").is_file()
+    assert (files("loaders.classes") / "classes.tsv").is_file()
     assert [(files("cards") / f"{name}.md").is_file() for name in DATASETS] == [True] * len(DATASETS)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import archives, building, kills
+from tests import kills
+from tests.kit import archives, building
 
 LIMITS = (0, 6_000, 100_000)
 SETTLED = {0: {"new"}, 1: {"old", "in between, and not vouched for"}}

@@ -14,9 +14,9 @@ from PIL import Image
 import loaders
 from loaders import classes
 from publish import __main__ as cli
-from publish import card, picture
-from tests import building
-from tests.building import ROOT
+from publish.card import picture, render
+from tests.kit import building
+from tests.kit.building import ROOT
 
 README = ROOT / "README.md"
 DATASETS = loaders.names()
@@ -41,7 +41,7 @@ def blocks(name: str, text: str, *languages: str) -> list[Block]:
 
 def of_template(dataset: str) -> list[str]:
     """Return the names of a card's Python blocks; the decoder's is filled in when the card is rendered."""
-    text = card.template(dataset).replace("<!-- begin decoder -->\n", "```python\n```\n")
+    text = render.template(dataset).replace("<!-- begin decoder -->\n", "```python\n```\n")
     return [block.name for block in blocks(dataset, text, "python")]
 
 
@@ -73,7 +73,7 @@ def test_every_snippet_of_a_card_runs(name: str, built: Path, tmp_path: Path) ->
     found = {block.name: block.code for block in blocks(dataset, rendered(built, dataset), "python")}
     assert list(found) == of_template(dataset)
     said = snippet(found[name], tmp_path)
-    assert said.strip() or found[name] == card.decoder()  # which only defines a function
+    assert said.strip() or found[name] == render.decoder()  # which only defines a function
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -91,10 +91,10 @@ def test_links_of_a_card_to_its_own_files_resolve(dataset: str, built: Path) -> 
 
 
 def test_the_decoder_on_the_card_is_the_one_that_is_tested(built: Path) -> None:
-    source = (ROOT / "loaders" / "decoder.py").read_text(encoding="utf-8")
+    source = (ROOT / "loaders" / "images" / "decoder.py").read_text(encoding="utf-8")
     code = [block.code for block in blocks("", rendered(built, "imagenet_resized"), "python")]
     assert code.count(source) == 1
-    assert card.decoder() == source
+    assert render.decoder() == source
 
 
 def test_the_decoder_of_the_card_decodes_its_dataset(built: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import loaders
-from tests.building import ROOT, tree
+from tests.kit.building import ROOT, tree
 
 _SECONDS = 120
 

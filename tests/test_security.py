@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.building import ROOT
+from tests.kit.building import ROOT
 
 SOURCES = sorted(path for folder in ("loaders", "publish", "cards") for path in (ROOT / folder).rglob("*.py"))
 # By the last part of what is called: whatever object it is called on.
@@ -18,7 +18,7 @@ NEVER = {
 }
 # Modules whose `load` and `loads` build whatever their bytes name.
 BUILDERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "torch", "jsonpickle"}
-PICTURES = {"loaders._pictures", "loaders.decoder"}  # the one on the cards, which a reader pastes, stands alone
+PICTURES = {"images.pillow", "images.decoder"}  # the latter, on the cards, stands alone
 
 
 def calls(path: Path) -> Iterator[ast.Call]:
@@ -53,7 +53,7 @@ def wrong(path: Path, call: ast.Call, modules: set[str]) -> str | None:
     if called == "YAML" and (call.args or "typ" in given):
         return "another YAML than the one that keeps comments, which builds no objects"
     if called == "Image.open" and f"{path.parent.name}.{path.stem}" not in PICTURES:
-        return "opens a picture of any format: see loaders/_pictures.py"
+        return "opens a picture of any format: see loaders/images/pillow.py"
     return None
 
 

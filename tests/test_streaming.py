@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders import Job
-from publish import sample as writers
-from publish.shard import write_shard
-from tests import archives, contract
-from tests.hub import Hub, running
+from publish.build.shard import write_shard
+from publish.sample import archives as writers
+from tests.kit import archives, contract
+from tests.kit.hub import Hub, running
 
 LARGE = 100_000_000
 REPOSITORY, TOKEN = "lab/set", "hf_reader"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from loaders import Problem
-from publish import _command
+from publish.hub import exits
 
 _PORT = 7860
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=_port, default=_PORT, help=f"on 127.0.0.1; 0 is any free one (default: {_PORT})")
     parser.add_argument("--revision", default="main", help="branch, tag or commit on the Hub (default: main)")
     options = parser.parse_args(arguments)
-    return _command.exit_code(lambda: _serve(options), options.repository)
+    return exits.exit_code(lambda: _serve(options), options.repository)
 
 
 def _port(text: str) -> int:

@@ -14,7 +14,6 @@ _ATTRIBUTE = re.compile(
     r"""\b(?P<name>src|alt|title|width|height)\s*=\s*(?:"(?P<a>[^"]*)"|'(?P<b>[^']*)')""", re.IGNORECASE
 )
 _MARKDOWN = re.compile(r"!\[(?P<alt>[^\]]*)\]\(\s*<?(?P<src>[^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
-
 _ANCHOR = re.compile(r"\]\(#")
 
 Read = Callable[[str], bytes]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
-from loaders._pictures import decoding, opened
+from loaders.images.pillow import decoding, opened
 from publish.preview.card import data_uri
 
 _ENLARGED = 128  # pixels a side that a small image is enlarged to, by whole pixels

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from publish.console.progress import megabytes
 from publish.manifest import SplitEntry
 from publish.preview import image
 from publish.preview.rows import Row
-from publish.progress import megabytes
 
 _BARS = 120  # units of height of the histogram
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from huggingface_hub.constants import ENDPOINT
 
 from loaders import Problem
-from publish import card, manifest, verify, viewable
-from publish.hub import Repository
+from publish import manifest
+from publish.card import render
+from publish.hub.client import Repository
+from publish.hub.contents import on_hub
 from publish.manifest import Manifest
 from publish.preview.rows import Split
-from publish.verify import Contents
+from publish.repository import shown, verify
+from publish.repository.contents import Contents, FolderContents
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,10 @@ class Dataset:
     @cached_property
     def configs(self) -> list[str]:
         """The configs in the order of the Hub's list: the default, then by name."""
-        default = next(config["config_name"] for config in card.owned(self.manifest)["configs"] if "default" in config)
-        return viewable.in_order(self.manifest.configs, default)
+        default = next(
+            config["config_name"] for config in render.owned(self.manifest)["configs"] if "default" in config
+        )
+        return shown.in_order(self.manifest.configs, default)
 
     def splits(self, config: str) -> list[str]:
         """Return the names of the splits of a config."""
@@ -66,12 +71,12 @@ def find(what: str, revision: str) -> Place:
     """Return the repositories of a folder, the folder itself if it is one, or ORG/NAME of the Hub; raises Problem."""
     folder = Path(what)
     if folder.is_dir():
-        return Place(_in_folder(folder), None, lambda name: verify.FolderContents(Path(name)))
+        return Place(_in_folder(folder), None, lambda name: FolderContents(Path(name)))
     if what.count("/") != 1 or not all(what.split("/")):
         raise Problem(f"{what}: expected a folder, or ORG/NAME on the Hub; it is neither. {_make(what)}")
     if Repository(what).settings() is None:
         raise Problem(f"{what}: there is no such folder, and no dataset of that name at {ENDPOINT} for this login.")
-    return Place([what], None if revision == "main" else revision, lambda name: verify.on_hub(name, revision))
+    return Place([what], None if revision == "main" else revision, lambda name: on_hub(name, revision))
 
 
 def _in_folder(folder: Path) -> list[str]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from loaders import Problem
 from publish.manifest import ShardEntry, SplitEntry
-from publish.pages import NotParquet, Pages
-from publish.verify import Contents
+from publish.repository.contents import Contents
+from publish.repository.pages import NotParquet, Pages
 
 I64 = npt.NDArray[np.int64]
 _AT_ONCE = 8  # shards whose labels are read at the same time: what takes long on the Hub is waiting

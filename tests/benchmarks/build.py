@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from publish.progress import table
+from publish.console.progress import table
 from tests.benchmarks import archives
 from tests.benchmarks.measure import Measurement, interleaved, run
 

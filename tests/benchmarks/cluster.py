@@ -22,15 +22,18 @@ from functools import partial
 from pathlib import Path
 
 import loaders
-from loaders import _regeneration
-from loaders._dataset import Split, shard_rows
-from loaders._processes import Processes
-from loaders._regeneration import Settings
-from publish import build, plan
-from publish.progress import table
+from loaders.base.dataset import Split, shard_rows
+from publish.build import plan
+from publish.build import run as building
+from publish.build.run import Options
+from publish.console.progress import table
+from publish.regenerate import run as regenerating
+from publish.regenerate.run import Settings
+from publish.repository.folder import Folder
+from publish.work.processes import Processes
 from tests.benchmarks.measure import Measurement, _field, median_of, run
-from tests.building import environment
-from tests.cluster.rig import Cluster
+from tests.kit.building import environment
+from tests.kit.cluster import Cluster
 
 WORKERS = 4
 SCALES = (1, 8, 64, 512)
@@ -72,7 +75,8 @@ def seconds_an_image(config: str, archives: Path, folder: Path) -> float:
     """Return the work of one worker, alone, an image."""
     dataset, name = config.split("/")
     made = plan.make({dataset: [name]}, archives, True)
-    built = build.run(made, build.Options(folder / config.replace("/", "-"), Processes(1), True))
+    out = folder / config.replace("/", "-")
+    built = building.run(made, Options(out, Processes(1), True), Folder(out))
     return sum(each.seconds for each in built) / sum(each.entry.rows for each in built)
 
 
@@ -83,7 +87,7 @@ def regeneration(photos: Path, folder: Path) -> tuple[float, dict[int, float]]:
     def resize(sizes: tuple[int, ...]) -> tuple[float, float]:
         marks[:] = [time.perf_counter()]
         settings = Settings(photos, folder / "-".join(map(str, sizes)), sizes)
-        made = _regeneration.run(settings, Processes(1), lambda _: lambda *_: None, lambda _: marks.append(now()))
+        made = regenerating.run(settings, Processes(1), lambda _: lambda *_: None, lambda _: marks.append(now()))
         rows = sum(made[0].rows.values())
         return (marks[1] - marks[0]) / rows, (now() - marks[1]) / rows
 

@@ -28,11 +28,10 @@ import pyarrow.parquet as pq
 from PIL import Image
 from zlib_ng import zlib_ng
 
-from loaders import _arrow, _png
-from loaders._planar import BatchFile, open_batch
-from loaders.decoder import decode
-from publish.progress import table
-from publish.shard import CHUNKING
+from loaders.formats.batches import BatchFile, open_batch
+from loaders.images import arrow, decode, png
+from publish.build.shard import CHUNKING
+from publish.console.progress import table
 from tests.benchmarks import archives
 from tests.benchmarks.pages import pages
 
@@ -90,7 +89,7 @@ def paeth(pixels: U8, rows: U8) -> None:
 FILTERS: Mapping[str, Callable[[U8, U8], None]] = {
     "Up": up,
     "Sub": sub,
-    "Up or Sub by row (ours)": _png._filter,
+    "Up or Sub by row (ours)": png._filter,
     "Up or Sub by image": by_image,
     "Paeth": paeth,
 }
@@ -110,25 +109,25 @@ LAYOUTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def encode(planes: U8, apply: Callable[[U8, U8], None]) -> U8:
-    """Write uint8 [N, 3, S, S] as stored PNGs, as `loaders._png.encode` does, with any filter."""
-    size, step = planes.shape[2], _png.block_rows(planes.shape[2])
-    files = np.empty((len(planes), _png.file_bytes(size)), np.uint8)
+    """Write uint8 [N, 3, S, S] as stored PNGs, as `loaders.images.png.encode` does, with any filter."""
+    size, step = planes.shape[2], png.block_rows(planes.shape[2])
+    files = np.empty((len(planes), png.file_bytes(size)), np.uint8)
     for at in range(0, len(planes), step):
         _frame(planes[at : at + step], files[at : at + step], apply)
     return files
 
 
 def _frame(planes: U8, files: U8, apply: Callable[[U8, U8], None]) -> None:
-    count, size, (head, tail) = len(planes), planes.shape[2], (_png.HEAD, _png.TAIL)
-    files[...] = _png.template(size)
-    apply(_png._interleaved(planes), files[:, head:-tail].reshape(count, size, 1 + 3 * size))
-    _png._put(files[:, -tail : -tail + 4], map(zlib_ng.adler32, files[:, head:-tail]))
-    _png._put(files[:, -tail + 4 : -tail + 8], map(zlib_ng.crc32, files[:, _png._IDAT : -tail + 4]))
+    count, size, (head, tail) = len(planes), planes.shape[2], (png.HEAD, png.TAIL)
+    files[...] = png.template(size)
+    apply(png._interleaved(planes), files[:, head:-tail].reshape(count, size, 1 + 3 * size))
+    png._put(files[:, -tail : -tail + 4], map(zlib_ng.adler32, files[:, head:-tail]))
+    png._put(files[:, -tail + 4 : -tail + 8], map(zlib_ng.crc32, files[:, png._IDAT : -tail + 4]))
 
 
 def undo_up(files: U8, size: int) -> U8:
     """Undo Up alone: a running sum down the columns."""
-    pixels = files[:, _png.HEAD : -_png.TAIL].reshape(len(files), size, 1 + 3 * size)[:, :, 1:].copy()
+    pixels = files[:, png.HEAD : -png.TAIL].reshape(len(files), size, 1 + 3 * size)[:, :, 1:].copy()
     for part in np.array_split(pixels, -(-len(pixels) // 256)):
         for y in range(1, size):
             part[:, y] += part[:, y - 1]
@@ -188,7 +187,7 @@ def stock(planes: U8, repeat: int) -> Stock:
     from datasets.arrow_writer import ParquetWriter
 
     seconds, files = least(1, lambda: [_pillow_png(p) for p in np.ascontiguousarray(planes.transpose(0, 2, 3, 1))])
-    images = _arrow.images(files)
+    images = arrow.images(files)
 
     def written() -> int:
         sink = pa.BufferOutputStream()
@@ -210,7 +209,7 @@ def compare(size: int, planes: U8, repeat: int) -> list[tuple[str, ...]]:
     lines = [(f"{size}", "stock", "-", f"{peer.bytes:,.0f}", "1.000", *(f"{t:.2f}" for t in times), "-")]
     for name, apply in FILTERS.items():
         seconds, files = least(repeat, lambda apply=apply: encode(planes, apply))  # type: ignore[misc]
-        images = _arrow.images_of_one_length(files)
+        images = arrow.images_of_one_length(files)
         check(images, planes)
         one, batch = f"{singles(images, repeat):.1f}", _batch_decode(name, size, files, repeat)
         for level in LEVELS:
@@ -224,7 +223,7 @@ def compare(size: int, planes: U8, repeat: int) -> list[tuple[str, ...]]:
 def _batch_decode(name: str, size: int, files: U8, repeat: int) -> str:
     if name == "Paeth":
         return "-"
-    images, parts = _arrow.images_of_one_length(files), range(0, len(files), 1000)
+    images, parts = arrow.images_of_one_length(files), range(0, len(files), 1000)
     whole, _ = least(repeat, lambda: [decode(images[at : at + 1000]) for at in parts])
     found = f"{whole / len(files) * 1e6:.2f}"
     if name != "Up":
@@ -235,7 +234,7 @@ def _batch_decode(name: str, size: int, files: U8, repeat: int) -> str:
 
 def compare_layouts(size: int, planes: U8, repeat: int) -> list[tuple[str, ...]]:
     """Return the lines of the second table for one size."""
-    images, each = _arrow.images_of_one_length(_png.encode(planes)), 1e6 / len(planes)
+    images, each = arrow.images_of_one_length(png.encode(planes)), 1e6 / len(planes)
     lines: list[tuple[str, ...]] = []
     for name, layout in LAYOUTS.items():
         written, buffer = least(repeat, lambda layout=layout: write(images, 1, layout))  # type: ignore[misc]

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from publish import sample
+from publish.console.progress import table
 from publish.preview import place
-from publish.progress import table
-from tests import building
-from tests.preview.browsing import Viewer, launch_settings, served
+from publish.sample import archives as sample
+from tests.kit import building
+from tests.kit.browsing import Viewer, launch_settings, served
 
 FEW = 100
 HEAD = ("rows", "open", "far row", "next page", "class, first", "class, again", "read", "pyarrow")

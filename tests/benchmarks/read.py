@@ -31,8 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from loaders.decoder import decode
-from publish.progress import table
+from loaders.images import decode
+from publish.console.progress import table
 from tests.benchmarks import archives
 from tests.benchmarks.measure import Measurement, interleaved, run
 
@@ -87,7 +87,7 @@ def loaded_batches(stream: Any, workers: int) -> Iterator[int]:
     """Read decoded batches through a DataLoader whose workers share the shards."""
     from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-    class Decoded(IterableDataset):  # type: ignore[misc]  # torch may be missing, and is Any then
+    class Decoded(IterableDataset):  # type: ignore  # torch may be missing
         def __iter__(self) -> Iterator[np.ndarray]:
             info = get_worker_info()
             part = stream.shard(info.num_workers, info.id) if info else stream

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from loaders import _ilsvrc, _originals
-from publish.progress import table
+from loaders.ilsvrc import layout
+from loaders.ilsvrc.photos import find
+from publish.console.progress import table
 from tests.benchmarks.measure import Measurement, interleaved, run
 
 WAYS = ("ours", "authors", "bound")
@@ -26,8 +27,8 @@ WAYS = ("ours", "authors", "bound")
 
 def photographs(source: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (WordNet id, or "" for validation; photograph)."""
-    if (source / _ilsvrc.TARS["train"][0]).is_file():
-        for split, photos in _originals.find(source).items():
+    if (source / layout.TARS["train"][0]).is_file():
+        for split, photos in find(source).items():
             for name, (_, file) in zip(photos.names, photos.read(), strict=True):
                 yield name[:9].decode() if split == "train" else "", file
         return
@@ -55,7 +56,7 @@ def go(way: str, source: Path, out: Path, options: argparse.Namespace) -> Measur
     out.mkdir()
     shared = ["--sizes", *map(str, options.sizes), "--workers", str(options.workers)]
     if way == "ours":
-        command = ["loaders.regenerate", "--source", str(source), "--out", str(out), *shared]
+        command = ["publish.regenerate", "--source", str(source), "--out", str(out), *shared]
     else:
         command = ["tests.benchmarks.peers.resizing", way, str(source), str(out), *shared]
     return run([sys.executable, "-m", *command])

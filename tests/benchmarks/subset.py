@@ -25,9 +25,9 @@ from PIL import Image
 
 from loaders import classes
 from publish import __main__ as cli
-from publish import sample
-from publish._drawing import draw
-from publish.progress import megabytes, table
+from publish.console.progress import megabytes, table
+from publish.sample import archives
+from publish.sample.drawing import draw
 
 MEMBERS = 1_281_167
 MEAN_BYTES = 114_000  # of an ILSVRC photograph
@@ -113,7 +113,7 @@ def prepare(folder: Path, lists: Path | None, photos: Path | None) -> None:
         return
     names = listed(lists)
     (folder / "1percent.txt").write_text("\n".join(names) + "\n")
-    sample.write_ilsvrc_validation(folder, [(1, photographs(photos)[0])])
+    archives.write_ilsvrc_validation(folder, [(1, photographs(photos)[0])])
     started = time.perf_counter()
     write_train(train, names, photographs(photos))
     on_disk = train.stat().st_blocks * 512

@@ -23,17 +23,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders import Problem, _ilsvrc, _index, _planar, _sidecar, _source, _tar, classes
+from loaders import Problem, classes
 from loaders import downsampled_imagenet as downsampled
 from loaders import imagenet2012_subset as subset
 from loaders import imagenet_resized as resized
-from loaders._arrow import images, integers, strings
-from loaders._dataset import Split
-from loaders._ilsvrc import DEVKIT, TRUTH
-from loaders._source import SIDECAR, Archive, SourceFolder
-from publish import card, manifest, measure, merge, sample, verify
+from loaders.base.dataset import Split
+from loaders.formats import batches
+from loaders.formats.tars import read_members, scan
+from loaders.ilsvrc import layout
+from loaders.ilsvrc.index import _note, _remember, _remembered, _scan
+from loaders.ilsvrc.layout import DEVKIT, TRUTH
+from loaders.images.arrow import images, integers, strings
+from loaders.sources import checks, digests, sidecar
+from loaders.sources.folder import SourceFolder
+from loaders.sources.sidecar import SIDECAR
+from loaders.sources.source import Archive
+from publish import manifest
+from publish.build import measure
+from publish.card import merge, render
 from publish.manifest import Manifest
-from tests import archives
+from publish.repository import verify
+from publish.repository.contents import FolderContents
+from publish.sample import archives as sample
+from tests.kit import archives
 from tests.publish.test_manifest import MANIFEST
 
 SECONDS = 5.0  # of processor time: what waits for ever is stopped by whoever calls
@@ -129,8 +141,8 @@ def _npz(deflated: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _rows(file: _planar.BatchFile) -> tuple[bytes, bytes]:
-    batch = _planar.Batch(file, 8)
+def _rows(file: batches.BatchFile) -> tuple[bytes, bytes]:
+    batch = batches.OpenBatch(file, 8)
     try:
         return batch.labels.tobytes(), batch.read(0, batch.rows).tobytes()
     finally:
@@ -171,7 +183,7 @@ def _read_npy(folder: Path) -> Any:
     with zipfile.ZipFile(folder / "a.npz", "w") as archive:
         archive.writestr("data.npy", (folder / "data.npy").read_bytes())
         archive.writestr("labels.npy", labels.getvalue())
-    return _rows(_planar.BatchFile(folder / "a.npz"))
+    return _rows(batches.BatchFile(folder / "a.npz"))
 
 
 def _pickle_seeds() -> list[bytes]:
@@ -181,15 +193,15 @@ def _pickle_seeds() -> list[bytes]:
 
 
 def _read_pickle(folder: Path) -> Any:
-    return _rows(_planar.BatchFile(folder / "val_data"))
+    return _rows(batches.BatchFile(folder / "val_data"))
 
 
 # Tars
 
 
 def _members(path: Path) -> Any:
-    found = _tar.scan(path)
-    files = list(_tar.read_members(path, found.offsets, found.sizes))
+    found = scan(path)
+    files = list(read_members(path, found.offsets, found.sizes))
     return dict(zip(found.names, files, strict=True)), dict(found.skipped)
 
 
@@ -221,9 +233,9 @@ def _tars_seeds() -> list[bytes]:
 
 def _read_tars(folder: Path) -> Any:
     path = folder / TRAIN_TAR
-    index = _index._scan(path)
+    index = _scan(path)
     known = classes.label_of_wnid("ilsvrc")
-    return [(wnid, members.names, members.offsets) for wnid, members in _ilsvrc.class_tars(path, index, known)]
+    return [(wnid, members.names, members.offsets) for wnid, members in layout.class_tars(path, index, known)]
 
 
 # Texts
@@ -259,8 +271,8 @@ def _read_sidecar(folder: Path) -> Any:
     place = SourceFolder(folder)
     found = resized.find(resized.config("8x8"), place)
     for archive in found.all():
-        _source.check_size(archive, resized.SOURCES.values(), True)
-    return place.origin, dict(found.rows), _sidecar.checked(json.loads((folder / SIDECAR).read_bytes()))
+        checks.check_size(archive, resized.SOURCES.values(), True)
+    return place.origin, dict(found.rows), sidecar.checked(json.loads((folder / SIDECAR).read_bytes()))
 
 
 # What an earlier run kept: anything goes, if it is taken for none
@@ -270,8 +282,8 @@ def _note_seeds() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.tar")
         path.write_bytes(_tars_seeds()[0])
-        _index._remember(path, _index._scan(path))
-        return [_index._note(path).read_bytes()]
+        _remember(path, _scan(path))
+        return [_note(path).read_bytes()]
 
 
 def _read_note(folder: Path) -> Any:
@@ -279,10 +291,10 @@ def _read_note(folder: Path) -> Any:
     path = folder / "a.tar"
     path.write_bytes(b"")
     with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(folder)):
-        for note in (_index._note(path), _source._memory(path)):
+        for note in (_note(path), digests._memory(path)):
             note.parent.mkdir(parents=True, exist_ok=True)
             (folder / "note").replace(note)
-            found = _index._remembered(path), _source.remembered_sha256(path)
+            found = _remembered(path), digests.remembered_sha256(path)
             note.replace(folder / "note")
     return found == (None, None)
 
@@ -296,12 +308,12 @@ def _receipt_seeds() -> list[bytes]:
 
 
 def _read_receipt(folder: Path) -> Any:
-    from loaders import _spill
-    from publish import staging
+    from publish.build import staging
+    from publish.regenerate import chunks
 
     shard = folder / "train-00000-of-00001.parquet"
     shard.write_bytes(b"..")
-    return staging.finished(shard), _spill.load(folder / "train-00000-of-00001.receipt.npz")
+    return staging.finished(shard), chunks.load(folder / "train-00000-of-00001.receipt.npz")
 
 
 # Pictures
@@ -324,7 +336,7 @@ def _photo_seeds() -> list[bytes]:
 
 def _read_photo(folder: Path) -> Any:
     """As a build decodes it, and as it is made smaller."""
-    from loaders._resize import resized
+    from loaders.images.pillow import resized
 
     data = (folder / "a.JPEG").read_bytes()
     rows = pa.record_batch(
@@ -349,12 +361,12 @@ def _read_manifest(folder: Path) -> Any:
     made = manifest.read(folder)
     assert made
     assert manifest.load(made.dump(), "its own dump") == made
-    return len(card.render(made, "lab/x", "hf://datasets/lab/x")) > 0
+    return len(render.render(made, "lab/x", "hf://datasets/lab/x")) > 0
 
 
 @cache
 def _card() -> str:
-    return card.render(MANIFEST, "lab/x", "hf://datasets/lab/x")
+    return render.render(MANIFEST, "lab/x", "hf://datasets/lab/x")
 
 
 @cache
@@ -362,7 +374,7 @@ def _newer() -> tuple[Manifest, str]:
     """Return what is to be published next: other counts than the card tells."""
     entry = MANIFEST.configs["8x8"]["train"]
     newer = replace(MANIFEST, configs={"8x8": {"train": replace(entry, duplicates=9)}})
-    return newer, card.render(newer, "lab/x", "hf://datasets/lab/x")
+    return newer, render.render(newer, "lab/x", "hf://datasets/lab/x")
 
 
 def _card_seeds() -> list[bytes]:
@@ -379,7 +391,7 @@ YAML_OF_PEOPLE = (
 
 def _read_card(folder: Path) -> Any:
     """As publishing merges it, and as `publish.check` holds it against the manifest and the viewer's rules."""
-    from publish import viewable
+    from publish.repository import shown
 
     text = (folder / "README.md").read_bytes()
     made, ours = _newer()
@@ -391,18 +403,18 @@ def _read_card(folder: Path) -> Any:
             outcome.append(new)
         except Problem as problem:
             outcome.append(str(problem))
-    contents = verify.FolderContents(folder)
+    contents = FolderContents(folder)
     verify._card(contents, made)
-    viewable.report(contents, made)
+    shown.report(contents, made)
     return bool(outcome)
 
 
 def _parquet_seeds() -> list[bytes]:
-    from loaders import _png
-    from loaders._arrow import images_of_one_length
+    from loaders.images import png
+    from loaders.images.arrow import images_of_one_length
 
     pixels = _batch()["data"].reshape(-1, 3, 8, 8)
-    columns = [images_of_one_length(_png.encode(pixels)), integers(np.arange(4))]
+    columns = [images_of_one_length(png.encode(pixels)), integers(np.arange(4))]
     buffer = io.BytesIO()
     schema = resized.DATASET.schema.with_metadata(None)
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), buffer, write_page_index=True, compression="zstd")
@@ -411,10 +423,10 @@ def _parquet_seeds() -> list[bytes]:
 
 def _read_parquet(folder: Path) -> Any:
     """As `publish.check --data` does, and the preview."""
-    from publish.pages import NotParquet, Pages
+    from publish.repository.pages import NotParquet, Pages
 
     path = folder / MANIFEST.configs["8x8"]["train"].shards[0].path
-    contents = verify.FolderContents(folder)
+    contents = FolderContents(folder)
     (folder / "README.md").write_text(_card())
     faults = verify.footers(contents, MANIFEST) or list(verify.data(contents, MANIFEST))
     data = path.read_bytes()
@@ -431,7 +443,7 @@ READERS = {
     for reader in (
         Reader("zip", "Imagenet8_val_npz.zip", _zip_seeds, _read_zip, checked=True),
         Reader(
-            "npz", "a.npz", lambda: [_npz(True), _npz(False)], lambda f: _rows(_planar.BatchFile(f / "a.npz")), True
+            "npz", "a.npz", lambda: [_npz(True), _npz(False)], lambda f: _rows(batches.BatchFile(f / "a.npz")), True
         ),
         Reader("npy", "data.npy", _npy_seeds, _read_npy),
         Reader("pickle", "val_data", _pickle_seeds, _read_pickle),
@@ -439,8 +451,8 @@ READERS = {
         Reader("tars", TRAIN_TAR, _tars_seeds, _read_tars, longest=1 << 16),
         Reader("gzip", "a.tar.gz", _gzip_seeds, lambda folder: _members(folder / "a.tar.gz"), checked=True),
         Reader("list", "1percent.txt", _list_seeds, lambda folder: sorted(subset._listed(folder / "1percent.txt"))),
-        Reader("devkit", DEVKIT, _devkit_seeds, lambda f: _ilsvrc.truth_labels(f / DEVKIT), True, longest=1 << 18),
-        Reader("truth", TRUTH, _truth_seeds, lambda f: _ilsvrc.truth_labels(f / TRUTH), True, longest=1 << 18),
+        Reader("devkit", DEVKIT, _devkit_seeds, lambda f: layout.truth_labels(f / DEVKIT), True, longest=1 << 18),
+        Reader("truth", TRUTH, _truth_seeds, lambda f: layout.truth_labels(f / TRUTH), True, longest=1 << 18),
         Reader("sidecar", SIDECAR, _sidecar_seeds, _read_sidecar),
         Reader("note", "note", _note_seeds, _read_note),
         Reader("receipt", "train-00000-of-00001.receipt.npz", _receipt_seeds, _read_receipt),

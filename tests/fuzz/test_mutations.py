@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.readers import READERS, Broken, Reader, attempt, right
-from tests.refusals import in_time
+from tests.kit.refusals import in_time
 
 EXAMPLES = 60
 EDGES = (b"", b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\xff" * 8, b"\0" * 64, b"-1", b"9" * 30, b"../", b"/", b"[" * 2000)

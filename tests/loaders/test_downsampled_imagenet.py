@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from loaders import downsampled_imagenet
-from publish import sample as writers
-from tests import archives, contract
-from tests.archives import Laid
-from tests.contract import every_check, every_config
+from publish.sample import archives as writers
+from tests.kit import archives, contract
+from tests.kit.archives import Laid
+from tests.kit.contract import every_check, every_config
 
 
 @pytest.fixture(scope="module")

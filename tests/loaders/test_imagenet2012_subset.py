@@ -10,14 +10,16 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 import loaders
-from loaders import _ilsvrc, _places, classes, imagenet2012_subset
-from loaders._dataset import SplitPlan
-from loaders._source import SourceFolder
-from publish import sample as writers
-from tests import archives, contract
-from tests.archives import Laid
-from tests.contract import every_check, every_config
-from tests.refusals import refused, says
+from loaders import classes, imagenet2012_subset
+from loaders.base.dataset import SplitPlan
+from loaders.files import places as paths
+from loaders.ilsvrc.layout import DEVKIT, validation_labels
+from loaders.sources.folder import SourceFolder
+from publish.sample import archives as writers
+from tests.kit import archives, contract
+from tests.kit.archives import Laid
+from tests.kit.contract import every_check, every_config
+from tests.kit.refusals import refused, says
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +92,12 @@ def test_labels_that_are_not_the_development_kits_are_refused(shape: str, folder
     archives.subset(tmp_path)
     if folders:
         archives.unpack(tmp_path)
-    text = archives.truth_text(label + 1 for label in _ilsvrc.validation_labels())
+    text = archives.truth_text(label + 1 for label in validation_labels())
     if shape == "archive":
         archives.devkit(tmp_path, text)
     else:
         (tmp_path / archives.TRUTH).write_bytes(text)
-    path = tmp_path / (archives.TRUTH if shape == "text" else _ilsvrc.DEVKIT)
+    path = tmp_path / (archives.TRUTH if shape == "text" else DEVKIT)
     says(refused("imagenet2012_subset", "1pct", tmp_path), path, "another class", "map_clsloc.txt", "Delete")
 
 
@@ -256,8 +258,8 @@ def test_litter_in_a_folder_is_counted(tmp_path: Path) -> None:
 def test_folders_by_url_give_the_same_rows(layout: str, unpacked: Laid, tmp_path: Path) -> None:
     archives.subset(tmp_path, test=True)
     archives.unpack(tmp_path, **archives.LAYOUTS[layout])
-    url = _places.place(f"memory://{layout}")
-    for name in _places.files(tmp_path):
+    url = paths.place(f"memory://{layout}")
+    for name in paths.files(tmp_path):
         (url / name).parent.mkdir(parents=True, exist_ok=True)
         (url / name).write_bytes((tmp_path / name).read_bytes())
     for config in archives.LISTED:

@@ -10,12 +10,12 @@ import pytest
 
 import loaders
 from loaders import imagenet_resized
-from loaders._archives import ByteRange
-from loaders._planar import Batch, BatchFile, open_batch
-from publish import sample as writers
-from tests import archives, contract
-from tests.archives import Laid
-from tests.contract import every_check, every_config
+from loaders.formats.batches import BatchFile, OpenBatch, open_batch
+from loaders.formats.streams import ByteRange
+from publish.sample import archives as writers
+from tests.kit import archives, contract
+from tests.kit.archives import Laid
+from tests.kit.contract import every_check, every_config
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_pictures_of_one_colour_are_read_to_their_end(rows: int, level: int, tmp
             with archive.open(f"{name}.npy", "w") as member:
                 np.save(member, values)
     for step in (1, 7, 21, 2048):
-        batch = Batch(BatchFile(path), 8)
+        batch = OpenBatch(BatchFile(path), 8)
         parts = [batch.read(at, min(at + step, rows)) for at in range(0, rows, step)]
         assert np.array_equal(np.concatenate(parts), data)
         assert batch.labels.tolist() == [4] * rows
@@ -144,7 +144,7 @@ def test_rows_before_those_wanted_are_not_read_where_they_are_not_compressed(
     """A worker that makes the last shard needs no bytes of the others, least of all from a store."""
     data = np.random.default_rng(0).integers(0, 256, (500, 12_288), np.uint8)
     (tmp_path / "val_data").write_bytes(archives.pickled({"data": data, "labels": [1] * 500}, 3))
-    batch = Batch(BatchFile(tmp_path / "val_data"), 64)
+    batch = OpenBatch(BatchFile(tmp_path / "val_data"), 64)
     read: list[int] = []
     readinto = ByteRange.readinto
 

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from loaders import imagenet_v2
-from publish import sample as writers
-from publish.sample import _write_v2
-from tests import archives, contract
-from tests.archives import Laid
-from tests.contract import every_check, every_config
+from publish.sample import archives as writers
+from publish.sample.archives import _write_v2
+from tests.kit import archives, contract
+from tests.kit.archives import Laid
+from tests.kit.contract import every_check, every_config
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import archives, building
-from tests.hub import Hub
-from tests.publish.forks import Forks
-from tests.publish.pushing import Desk, desks
+from tests.kit import archives, building
+from tests.kit.forks import Forks
+from tests.kit.hub import Hub
+from tests.kit.pushing import Desk, desks
 
 
 @pytest.fixture

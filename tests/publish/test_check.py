@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.hub import Fault
-from tests.publish.pushing import CONFIG, Desk, flip, flipped
+from tests.kit.hub import Fault
+from tests.kit.pushing import CONFIG, Desk, flip, flipped
 
 TRAIN, VALIDATION = "8x8/train-00000-of-00002.parquet", "8x8/validation-00000-of-00001.parquet"
 
@@ -132,7 +132,8 @@ def test_a_bit_that_the_storage_lost(desk: Desk) -> None:
 
 def lying(folder: Path, image: bytes) -> None:
     """Put an image into a shard, and let the manifest and the card say that this is right."""
-    from publish import card, manifest
+    from publish import manifest
+    from publish.card import render
 
     table = pq.read_table(folder / VALIDATION)
     rows = table.to_pylist()
@@ -147,7 +148,7 @@ def lying(folder: Path, image: bytes) -> None:
     (folder / "manifest.json").write_text(json.dumps(content))
     read = manifest.read(folder)
     assert read
-    (folder / "README.md").write_text(card.render(read, str(folder), str(folder)))
+    (folder / "README.md").write_text(render.render(read, str(folder), str(folder)))
 
 
 def png(size: int) -> bytes:
@@ -185,8 +186,8 @@ def test_stopped_by_the_keyboard(
     def stop(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("publish.hub.Repository.settings", stop)
-    monkeypatch.setattr("publish.hub.Repository.head", stop)
+    monkeypatch.setattr("publish.hub.client.Repository.settings", stop)
+    monkeypatch.setattr("publish.hub.client.Repository.head", stop)
     monkeypatch.setattr("sys.stdin", io.StringIO("lab/set\n"))
     words = ["v1"] if command == "publish.restore" else []
     module = f"{command}.__main__" if command == "publish.preview" else command

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 import loaders
-from loaders._source import SIDECAR, write_sidecar
+from loaders.sources.sidecar import SIDECAR
 from publish import __main__ as cli
-from publish import sample as writers
-from tests import archives, building
-from tests.building import COMMAND, environment, publish
+from publish.sample import archives as writers
+from publish.sample.sidecar import write_sidecar
+from tests.kit import archives, building
+from tests.kit.building import COMMAND, environment, publish
 
 CONFIGS = [f"{name}/{config.name}" for name in loaders.names() for config in loaders.load(name).DATASET.configs]
 TOKEN = "hf_" + "Q" * 34
@@ -271,8 +272,8 @@ def test_a_wrong_digest_is_told_and_nothing_is_put_in_place(tmp_path: Path) -> N
         "from publish.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from publish.__main__ import main\nmain(['--list'])",
         "from publish.__main__ import main\nmain(['--config', 'nothing'])",
-        "import publish.staging, loaders._processes",
-        "import publish.__main__, publish.build, publish.plan, publish.sample",
+        "import publish.build.staging, publish.work.processes",
+        "import publish.__main__, publish.build.run, publish.build.plan, publish.sample.archives",
     ],
     ids=["help", "list", "unknown", "worker", "build"],
 )
@@ -302,7 +303,7 @@ def test_output_is_plain_when_it_is_no_terminal(sample: Path, tmp_path: Path) ->
 
 
 def sum_of_shards(out: Path) -> str:
-    from publish.progress import megabytes
+    from publish.console.progress import megabytes
 
     return megabytes(sum(path.stat().st_size for path in out.rglob("*.parquet")))
 

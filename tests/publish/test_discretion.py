@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from publish import hub
-from tests import archives
-from tests.building import run
-from tests.hub import Fault
-from tests.publish.pushing import Desk
-from tests.regenerating import drawn, lay_tars
+from publish.console.exits import discreet
+from tests.kit import archives
+from tests.kit.building import run
+from tests.kit.hub import Fault
+from tests.kit.pushing import Desk
+from tests.kit.regenerating import drawn, lay_tars
 
 TALKATIVE = (401, 418, 500)  # told by words of ours, by the server's, and after waiting in vain
 
@@ -62,8 +62,8 @@ def test_commands_that_have_no_use_for_it(desk: Desk, tmp_path: Path) -> None:
     laid = archives.resized(desk.lay("laid", 20), [8])
     made = ["--source", tmp_path / "originals", "--out", desk.out, "--sizes", 8, "--workers", 1]
     commands: dict[str, list[object]] = {
-        "loaders.regenerate": made,
-        "loaders.show": [laid.folder / "Imagenet8_val_npz.zip", "--out", desk.folder / "sheet.png"],
+        "publish.regenerate": made,
+        "publish.show": [laid.folder / "Imagenet8_val_npz.zip", "--out", desk.folder / "sheet.png"],
         "publish": ["--config", "imagenet_resized/8x8", "--source", laid.folder, "--allow-partial", "--out", desk.out],
         "publish.check": [desk.out / "imagenet_resized"],
     }
@@ -84,5 +84,5 @@ def test_a_whole_process_that_fails(module: str, desk: Desk) -> None:
 
 
 def test_what_looks_like_a_token_is_left_out() -> None:
-    assert hub.discreet(ValueError("no hf_abcDEF012345 here")) == "no hf_... here"
-    assert hub.discreet("lab/hf_x") == "lab/hf_x"
+    assert discreet(ValueError("no hf_abcDEF012345 here")) == "no hf_... here"
+    assert discreet("lab/hf_x") == "lab/hf_x"

@@ -13,7 +13,7 @@ import loaders
 from loaders import Problem
 from publish import manifest
 from publish.manifest import Manifest, ShardEntry, SourceEntry, SplitEntry
-from tests import building
+from tests.kit import building
 
 SHARD = ShardEntry("8x8/train-00000-of-00001.parquet", 3, 100, 400, "ab" * 32)
 SPLIT = SplitEntry(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from publish import manifest
-from tests.hub import Fault
-from tests.publish.pushing import Desk, card, contents, flip, is_whole, read_manifest
+from tests.kit.hub import Fault
+from tests.kit.pushing import Desk, card, contents, flip, is_whole, read_manifest
 
 COMMIT = {"method": "POST", "path": "/commit/"}
 NOTE = {"NOTES.md": b"By a person.\n"}

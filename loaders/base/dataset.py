@@ -1,0 +1,191 @@
+"""What a dataset is, said without importing `datasets`: its configs, splits, sources and columns.
+
+One module a dataset holds a `DATASET`, its `SOURCES` by name, a lazy `Builder` and four functions, which is all that
+the flow needs of it:
+
+    config(name)                 -> Config
+    find(config, folder)         -> Found           which archives are there, which are missing
+    plan(config, found, partial) -> list[SplitPlan] the rows of every split, cut into jobs
+    batches(job)                 -> Iterator[Batch] the rows of one job, as Arrow
+
+A job is the rows of one shard, and all that a worker is given.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from loaders import classes
+from loaders._errors import SourceProblem
+from loaders.sources.folder import SourceFolder
+from loaders.sources.source import Archive, Found, Source
+
+IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as upstream published it.
+
+    `shards` is the number of Parquet files of the whole split: files of 25-150 MB, a count that 2, 4 and 8 ranks
+    divide. Only what is under 50 MB as a whole is one file: there, each rank reading everything costs nothing.
+    """
+
+    name: str
+    rows: int
+    shards: int
+    folder: str | None = None  # where the shards lie, when that is not the config's own folder
+    optional: bool = False  # built when its archive is there, absent otherwise
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config and its splits."""
+
+    name: str
+    splits: tuple[Split, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset repository: its configs (the first is the default) and its columns."""
+
+    name: str
+    title: str
+    configs: tuple[Config, ...]
+    image_mode: str | None = None  # "RGB" where files come encoded and some are not RGB
+    label_order: classes.Order | None = None
+    has_file_name: bool = False
+    gated: bool = True
+    version: str = "1.0.0"
+
+    @property
+    def default(self) -> Config:
+        """The config that `load_dataset` takes when none is named."""
+        return self.configs[0]
+
+    def config(self, name: str) -> Config:
+        """Return the config of that name; raises KeyError."""
+        return {config.name: config for config in self.configs}[name]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of its rows, with the metadata that `datasets` reads features from.
+
+        Written out here so that a build need not import `datasets`; a test holds it against the library's own.
+        """
+        fields: dict[str, pa.DataType] = {"image": IMAGE}
+        if self.label_order:
+            fields["label"] = pa.int64()
+        if self.has_file_name:
+            fields["file_name"] = pa.string()
+        metadata = {"huggingface": json.dumps({"info": {"features": self.features}})}
+        return pa.schema(fields, metadata=metadata)
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """The features as `datasets.Features.to_dict` spells them."""
+        features: dict[str, Any] = {"image": {"_type": "Image"}}
+        if self.image_mode:
+            features["image"] = {"mode": self.image_mode, "_type": "Image"}
+        if self.label_order:
+            features["label"] = {"names": list(classes.names(self.label_order)), "_type": "ClassLabel"}
+        if self.has_file_name:
+            features["file_name"] = {"dtype": "string", "_type": "Value"}
+        return features
+
+
+@dataclass(frozen=True)
+class Job:
+    """The rows of one shard: where they are, in words that only the dataset's own module reads."""
+
+    dataset: str
+    config: str
+    rows: int
+    parts: tuple[Any, ...]
+    continues: bool = False  # reading goes on where the job before it stopped, in the same compressed stream
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """The jobs of one split, in order; job i makes shard i.
+
+    `archives` are the files that its rows come from, `bytes` about the size of all shards, `skipped` counts known junk
+    in the archives, by kind.
+    """
+
+    config: str
+    split: Split
+    jobs: tuple[Job, ...]
+    archives: tuple[Archive, ...]
+    bytes: int
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """All rows of the split."""
+        return sum(job.rows for job in self.jobs)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive rows of a job.
+
+    `pixels` is uint8 [N, 3, S, S] where the images were made from pixels, and None where they came encoded.
+    """
+
+    rows: pa.RecordBatch
+    pixels: npt.NDArray[np.uint8] | None = None
+
+
+class Loader(Protocol):
+    """The module of a dataset."""
+
+    DATASET: Dataset
+    SOURCES: Mapping[str, Source]
+
+    def config(self, name: str) -> Config:
+        """Return a config by name, also one that is built only when asked for; raises KeyError."""
+
+    def find(self, config: Config, folder: SourceFolder) -> Found:
+        """Say which archives of the config are in the folder and which are missing."""
+
+    def plan(self, config: Config, found: Found, partial: bool) -> list[SplitPlan]:
+        """Cut every split into jobs; raises SourceProblem for rows other than expected unless `partial`."""
+
+    def batches(self, job: Job) -> Iterator[Batch]:
+        """Yield the rows of one job, in order."""
+
+
+def shard_rows(rows: int, split: Split) -> list[int]:
+    """Return the rows of each shard: equal, or one more.
+
+    A split that is smaller than the published one gets shards of about the published length, in a count of
+    1, 2, 4 or a multiple of 8; a train split always has two, so that what reads shards is exercised at any size.
+    """
+    wanted = -(-rows * split.shards // split.rows)
+    least = 2 if split.name == "train" and split.shards > 1 else 1
+    counts = [1, 2, 4, *range(8, split.shards + 1, 8)]
+    count = next((c for c in counts if c >= max(wanted, least)), split.shards)
+    count = max(1, min(count, rows))
+    edges = [-(-rows * i // count) for i in range(count + 1)]
+    return [stop - start for start, stop in itertools.pairwise(edges)]
+
+
+def check_rows(dataset: str, config: str, split: Split, rows: int, found: Found, partial: bool) -> None:
+    """Raise SourceProblem when a split has other rows than published, or than the sidecar says, unless `partial`."""
+    expected = found.rows.get(split.name, split.rows)
+    if not rows or (rows != expected and not partial):
+        leave = ", or pass --allow-partial (allow_partial=True) to build from what is there" if rows else ""
+        where = ", ".join(str(archive.path) for archive in found.archives.get(split.name, ()))
+        raise SourceProblem(
+            f"{where}: {dataset}/{config} has {expected:,} {split.name} rows, found {rows:,}. "
+            f"Is a file of another size or split under this name? Download it again{leave}."
+        )

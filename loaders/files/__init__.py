@@ -1,0 +1,1 @@
+"""A path of this machine or a URL, alike, for reading."""

@@ -1,0 +1,105 @@
+"""Where files are: a path of this machine, or a URL of a store that fsspec knows (`s3://`, `gs://`, `hf://`).
+
+Both have the interface of `pathlib.Path`; universal_pathlib gives it to a URL, which is typed as a `Path` here for that
+reason. A URL carries no credentials: each machine finds its own, where the file system's library looks for them.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from loaders._errors import Problem
+
+_LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "distributed", "fsspec", "gcsfs", "google"}
+_LIBRARIES |= {"httpcore2", "httpx", "httpx2", "huggingface_hub", "paramiko", "s3fs", "upath"}
+_STAMPS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modified", "mtime")  # by file system
+
+
+def place(text: str) -> Path:
+    """Return the path that a person names.
+
+    Raises Problem for a URL with a password in it, of an unknown file system, or of one whose library is missing.
+    """
+    if "://" not in text:
+        return Path(text)
+    from upath import UPath
+
+    parts = urlsplit(text)
+    if "::" in text or "?" in text or ":" in parts.netloc.rpartition("@")[0]:
+        scheme = parts.scheme.rpartition(":")[2]
+        raise Problem(f"{scheme}://...: leave credentials out of a URL; set them up on each machine instead.")
+    try:
+        path = UPath(text, use_listings_cache=False)  # others write there, too
+        path.fs  # noqa: B018  (it is made when first asked for)
+    except (ImportError, ValueError) as error:
+        raise Problem(f"{parts.scheme}://...: this file system cannot be used here: {error}.") from error
+    return Path(path.path) if path.protocol in ("", "file", "local") else cast(Path, path)
+
+
+def is_place(value: object) -> bool:
+    """Say whether something is a path, here or by URL."""
+    return isinstance(value, Path) or type(value).__module__.startswith("upath.")
+
+
+def is_local(path: Path) -> bool:
+    """Say whether a path is one of this machine (or of a disk that it mounts)."""
+    return isinstance(path, Path)
+
+
+def identity(path: Path) -> list[int | str]:
+    """Return what changes when a file does: size in bytes and mtime in nanoseconds, or what a store says of it."""
+    if is_local(path):
+        status = path.stat()
+        return [status.st_size, status.st_mtime_ns]
+    there = remote(path)
+    info = there.fs.info(there.path)
+    stamp = next((info[name] for name in _STAMPS if info.get(name)), None)
+    return [int(info["size"]), str(stamp or there.fs.ukey(there.path))]
+
+
+def key(path: Path) -> bytes:
+    """Return what names a file on this machine, for notes about it."""
+    return os.fsencode(path.resolve()) if is_local(path) else str(path).encode()
+
+
+def entries(folder: Path) -> dict[str, bool]:
+    """Return {name: whether it is a folder} of what lies in a folder, by listing it and no more."""
+    if is_local(folder):
+        with os.scandir(folder) as found:
+            return {entry.name: entry.is_dir() for entry in found}
+    there = remote(folder)
+    infos = there.fs.ls(there.path, detail=True)
+    return {info["name"].rstrip("/").rpartition("/")[2]: info["type"] == "directory" for info in infos}
+
+
+def files(folder: Path) -> list[str]:
+    """Return the path of every file in a folder, from there."""
+    if is_local(folder):
+        return [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink()]
+    there = remote(folder)
+    start = len(there.path.rstrip("/")) + 1
+    return [name[start:] for name in there.fs.find(there.path, withdirs=False)]
+
+
+def is_remote_error(error: BaseException) -> bool:
+    """Say whether an error was raised by a remote file system's library; they have no common base."""
+    return type(error).__module__.partition(".")[0] in _LIBRARIES
+
+
+def told(error: BaseException, out: Path | None) -> str | None:
+    """Return what an error of the system or of a store says, and of which file; None of any other error.
+
+    `out` is where things are written: what the system says without a file is about that.
+    """
+    if isinstance(error, OSError) and (where := error.filename2 or error.filename):
+        return f"{where}: {error.strerror or error}"
+    if isinstance(error, OSError) and error.errno is not None and not is_remote_error(error):
+        return f"{out or 'error of the system'}: {error.strerror or error}"
+    is_known = isinstance(error, OSError) or is_remote_error(error)
+    return f"{type(error).__name__}: {error}" if is_known else None
+
+
+def remote(path: Path) -> Any:
+    """Return a path of a store with what universal_pathlib gives it beyond a `Path`: `fs`, `path`, `protocol`."""
+    return path

@@ -1,0 +1,1 @@
+"""Readers of upstream's formats; what they read is never believed."""

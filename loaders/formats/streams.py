@@ -1,0 +1,48 @@
+"""Files read in place: by byte range, through gzip when their content is gzip, and never extracted."""
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from zlib_ng import gzip_ng
+
+from loaders.files.places import is_local
+from loaders.files.reading import RawFile, open_file
+
+_PIECE = 1 << 18  # compressed bytes read at a time
+
+_open_gzip: Any = gzip_ng.open  # untyped
+
+
+class ByteRange(RawFile):
+    """A part of a file, to its end by default, as a read-only file of its own."""
+
+    def __init__(self, path: Path, offset: int = 0, size: int | None = None) -> None:
+        file = open_file(path)
+        super().__init__(file, file.seek(0, io.SEEK_END) - offset if size is None else size)
+        self._offset = offset
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        wanted = max(0, min(len(buffer), self._size - self._at))
+        self._file.seek(self._offset + self._at)
+        count = cast(io.RawIOBase, self._file).readinto(memoryview(buffer)[:wanted])
+        self._at += count or 0
+        return count or 0
+
+
+def open_range(path: Path, offset: int = 0, size: int | None = None) -> BinaryIO:
+    """Open a part of a file, to its end by default."""
+    return io.BufferedReader(ByteRange(path, offset, size), _PIECE)
+
+
+def is_gzip(path: Path) -> bool:
+    """Say whether a file is a gzip stream, whatever its name."""
+    with open_file(path, ahead=False) as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading here and there, through gzip when its content is gzip."""
+    if not is_gzip(path):
+        return open_file(path, ahead=False)
+    return cast(BinaryIO, _open_gzip(path if is_local(path) else open_file(path), "rb"))

@@ -1,0 +1,1 @@
+"""ILSVRC 2012 as labs have it."""

@@ -1,0 +1,49 @@
+"""The SHA-256 of files, read once and remembered."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from loaders.files import cache
+from loaders.files.cache import cache_folder
+from loaders.files.places import identity, key
+from loaders.files.reading import open_file
+
+_HASH_BLOCK = 1 << 20
+
+
+def sha256_of(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
+    """Return the SHA-256 of a file, in hex. Raises InterruptedError once `stopped` says so."""
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        block = bytearray(_HASH_BLOCK)
+        while count := cast(io.RawIOBase, file).readinto(block):
+            digest.update(memoryview(block)[:count])
+            if stopped():
+                raise InterruptedError(f"hashing of {path} was stopped")
+    return digest.hexdigest()
+
+
+def remembered_sha256(path: Path, facts: list[int | str] | None = None) -> str | None:
+    """Return the digest found by an earlier run, if the file has had the same size and mtime since.
+
+    `facts` stand for these two where the path is no file.
+    """
+
+    def sha256(note: Any) -> str | None:
+        return str(note["sha256"]) if note["identity"] == (facts or identity(path)) else None
+
+    return cache.load_json(_memory(path), sha256)
+
+
+def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = None) -> None:
+    """Keep the digest of a file, so that later runs need not read it whole again."""
+    note = json.dumps({"path": str(path), "identity": facts or identity(path), "sha256": sha256})
+    cache.save(_memory(path), lambda file: file.write(note.encode()))
+
+
+def _memory(path: Path) -> Path:
+    return cache_folder() / "digests" / f"{hashlib.sha256(key(path)).hexdigest()[:32]}.json"

@@ -1,0 +1,94 @@
+"""Downloads: taken up where an earlier one broke off, verified, then put in place under their names."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import filelock
+
+from loaders._errors import SourceProblem
+from loaders.files.places import is_local
+from loaders.sources.digests import remember_sha256, sha256_of
+from loaders.sources.folder import default_folder
+from loaders.sources.source import Source
+
+
+def fetch(source: Source, folder: Path) -> Path:
+    """Download a source into the folder, taking up where an earlier download broke off, and verify it.
+
+    It goes to the cache when the folder is elsewhere, or may not be written to, as labs' shared copies often may not.
+
+    Raises SourceProblem when the server does not answer or sends other bytes than were published.
+    """
+    if not is_local(folder) or (folder.is_dir() and not os.access(folder, os.W_OK)):
+        folder = default_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    place, part = folder / source.name, folder / f"{source.name}.part"
+    with _alone(place, part):
+        if not place.is_file():
+            _download(source, place, part)
+    return place
+
+
+@contextmanager
+def _alone(place: Path, part: Path) -> Iterator[None]:
+    """Wait until no other process downloads the file."""
+    lock = Path(f"{part}.lock")
+    with ExitStack() as held:
+        try:
+            held.enter_context(filelock.FileLock(lock, timeout=0))
+        except filelock.Timeout:
+            print(f"{place}: another process downloads it; waiting for that", file=sys.stderr)
+            held.enter_context(filelock.FileLock(lock))
+        held.callback(lock.unlink, missing_ok=True)
+        yield
+
+
+def _download(source: Source, place: Path, part: Path) -> None:
+    if not _is_whole(part, source):
+        _get(source, part)
+        _verify(source, part)
+    part.replace(place)
+    remember_sha256(place, source.sha256)
+
+
+def _get(source: Source, part: Path) -> None:
+    """Ask for what of the source is not there yet."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import http_get
+
+    url = str(source.url).replace("https://huggingface.co", constants.ENDPOINT)
+    try:
+        with part.open("ab") as file:
+            http_get(url, file, resume_size=_usable(part, source), displayed_filename=source.name)
+    except Exception as error:  # the client's errors have no common base; each means: not downloaded
+        raise SourceProblem(
+            f"{source.name}: expected to download it from {url}, but {error}. Run again to go on where it stopped, "
+            f"or put the file into {part.parent}/ yourself."
+        ) from error
+
+
+def _is_whole(part: Path, source: Source) -> bool:
+    """Say whether an earlier download came to its end, and was killed before it was verified."""
+    return part.is_file() and part.stat().st_size == source.bytes and sha256_of(part) == source.sha256
+
+
+def _usable(part: Path, source: Source) -> int:
+    """Return the bytes of an earlier download that may be gone on from."""
+    size = part.stat().st_size
+    if size >= source.bytes:
+        os.truncate(part, 0)
+        return 0
+    return size
+
+
+def _verify(source: Source, part: Path) -> None:
+    size, found = part.stat().st_size, sha256_of(part)
+    if (size, found) != (source.bytes, source.sha256):
+        part.unlink()
+        raise SourceProblem(
+            f"{source.name}: expected {source.bytes:,} bytes with SHA-256 {source.sha256}, downloaded {size:,} with "
+            f"{found}. The download was deleted; has {source.page} published another version?"
+        )

@@ -1,0 +1,92 @@
+"""Upstream's files: what each should be, and what is there of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loaders.files.places import identity
+from loaders.formats import folders
+from loaders.formats.folders import Files
+from loaders.sources.digests import remember_sha256, remembered_sha256, sha256_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as upstream published it: size in bytes, SHA-256 (0 and "" where nobody says), and how to get it.
+
+    `url` is where a program may fetch it; without one a person has to, from `page`. A file too large to hash each time
+    has `hashed` False: its size, its index and every image used are checked instead.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    page: str
+    url: str | None = None
+    hashed: bool = True
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a file should be, and who says so: "upstream", or a sidecar's origin such as "sample" or "regenerated"."""
+
+    bytes: int
+    sha256: str
+    origin: str
+    hashed: bool = True
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that is there. `expected` is None where nobody published a size or digest for it.
+
+    Or a folder that an archive was unpacked to; a plan says in `files` which of its files rows come from.
+    """
+
+    path: Path
+    expected: Expected | None
+    files: Files | None = None
+    unexpected_origin: str = "unregistered"
+
+    @property
+    def name(self) -> str:
+        """The file's name, with the folder it lies in where upstream has it in one; a folder's ends in "/"."""
+        return f"{self.path.name}/" if self.files else self.path.name
+
+    @property
+    def origin(self) -> str:
+        """Who vouches for the file: "unregistered" when nobody does, "folder" for one that was unpacked."""
+        return self.expected.origin if self.expected else self.unexpected_origin
+
+    @property
+    def bytes(self) -> int:
+        """Its size, or that of all files of the folder that rows come from."""
+        return self.files.bytes if self.files else self.path.stat().st_size
+
+    @property
+    def identity(self) -> list[int | str]:
+        """What changes when it does, found without reading it."""
+        return [self.files.bytes, self.files.stamp] if self.files else [*identity(self.path)]
+
+    def sha256(self, stopped: Callable[[], bool] = lambda: False) -> str:
+        """Return its SHA-256, by reading it if no earlier run did. Raises InterruptedError once `stopped` says so."""
+        note = self.path / self.files.stamp if self.files else self.path  # a note for each choice of files
+        facts = self.identity  # as it is before it is read: what is written to it meanwhile was perhaps not hashed
+        if known := remembered_sha256(note, facts):
+            return known
+        found = folders.sha256_of(self.path, self.files.names, stopped) if self.files else sha256_of(self.path, stopped)
+        remember_sha256(note, found, facts)
+        return found
+
+
+@dataclass(frozen=True)
+class Found:
+    """The archives of one config by role ("train", "validation", "lists" ...), and the sources that are not there."""
+
+    archives: Mapping[str, tuple[Archive, ...]]
+    missing: tuple[Source, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    def all(self) -> list[Archive]:
+        """Every archive, each once."""
+        return list(dict.fromkeys(archive for group in self.archives.values() for archive in group))

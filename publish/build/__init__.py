@@ -1,0 +1,1 @@
+"""A plan carried out, up to the entry of each split."""

@@ -1,0 +1,131 @@
+"""What is to be built: every wanted split, its jobs, the files they make, and the words that name its content."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import loaders
+from loaders import Archive, SplitPlan
+from loaders.base import obtain
+from loaders.files.places import is_place
+from publish.build.shard import FORMAT
+
+
+@dataclass(frozen=True)
+class SplitBuild:
+    """A split to build. `folder` is where its shards lie in the repository; configs that share a folder share them."""
+
+    dataset: str
+    folder: str
+    configs: tuple[str, ...]
+    plan: SplitPlan
+
+    @property
+    def name(self) -> str:
+        """How a person calls it."""
+        return f"{self.dataset}/{self.folder} {self.plan.split.name}"
+
+    @property
+    def paths(self) -> list[str]:
+        """The path of each shard in the repository. The total is pinned: shards of another total are never read."""
+        total, split = len(self.plan.jobs), self.plan.split.name
+        return [f"{self.folder}/{split}-{i:05d}-of-{total:05d}.parquet" for i in range(total)]
+
+    def fingerprint(self, digests: Mapping[Archive, str | None]) -> str:
+        """Return what names the content of the shards: equal for equal archives, wherever they lie."""
+        sources = [(a.name, a.bytes, digests[a]) for a in self.plan.archives]
+        return self._digest(sources)
+
+    def local_key(self) -> str:
+        """Return the same for this machine and run of archives, known before a byte of them is hashed."""
+        return self._digest([(a.name, *a.identity) for a in self.plan.archives])[:16]
+
+    def _digest(self, sources: list[Any]) -> str:
+        digest = hashlib.sha256()
+        for word in _words((FORMAT, self.dataset, self.folder, self.plan.split.name, sources, self.plan.jobs)):
+            digest.update(len(word).to_bytes(8, "little") + word)
+        return digest.hexdigest()
+
+
+def _words(value: object) -> Iterator[bytes]:
+    """Spell a plan out, folders of this machine and names of configs left out."""
+    match value:
+        case _ if is_place(value):
+            yield value.name.encode()  # type: ignore[attr-defined]
+        case np.ndarray():
+            yield value.tobytes()
+        case list() | tuple():
+            for item in value:
+                yield from _words(item)
+        case _ if is_dataclass(value):
+            for member in fields(value):
+                if member.name not in ("dataset", "config"):
+                    yield from _words(getattr(value, member.name))
+        case _:
+            yield repr(value).encode()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All splits to build, the archives they come from, and the configs asked for, by dataset."""
+
+    wanted: Mapping[str, list[str]]
+    splits: list[SplitBuild] = field(default_factory=list)
+
+    def archives(self) -> list[Archive]:
+        """Return every archive, each once."""
+        return list(dict.fromkeys(archive for split in self.splits for archive in split.plan.archives))
+
+    def read_by_workers(self) -> list[Archive]:
+        """Return those that jobs read; lists and ground truths are read here, and may lie where no worker sees them."""
+        read = {place for split in self.splits for job in split.plan.jobs for place in _places(job.parts)}
+        return [archive for archive in self.archives() if archive.path in read]
+
+
+def _places(value: object) -> Iterator[Path]:
+    match value:
+        case _ if is_place(value):
+            yield value  # type: ignore[misc]
+        case tuple():
+            for item in value:
+                yield from _places(item)
+        case _ if is_dataclass(value):
+            yield from _places(tuple(getattr(value, member.name) for member in fields(value)))
+
+
+def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
+    """Find or fetch the archives of the wanted configs and cut their splits into jobs.
+
+    Raises MissingSources, naming every file to be fetched by hand; SourceProblem.
+    """
+    pairs = _pairs(wanted)
+    builds: dict[tuple[str, str, str], SplitBuild] = {}
+    for (loader, config), found in zip(pairs, obtain.obtain(pairs, source, partial), strict=True):
+        for plan in loader.plan(config, found, partial):
+            dataset, folder = loader.DATASET.name, plan.split.folder or config.name
+            key = (dataset, folder, plan.split.name)
+            shared = builds[key].configs if key in builds else ()
+            builds[key] = SplitBuild(dataset, folder, (*shared, config.name), builds[key].plan if shared else plan)
+    return Plan(wanted, list(builds.values()))
+
+
+def check_by_hand(wanted: Mapping[str, list[str]], source: Path) -> None:
+    """Raise MissingSources, naming all of them, when archives are missing that a person has to fetch."""
+    obtain.check_by_hand(_pairs(wanted), source)
+
+
+def absent(wanted: Mapping[str, list[str]], source: Path) -> list[tuple[str, loaders.Source]]:
+    """Return (config, source) for every archive that is not there."""
+    return obtain.missing(_pairs(wanted), source)
+
+
+def _pairs(wanted: Mapping[str, list[str]]) -> list[tuple[loaders.Loader, loaders.Config]]:
+    return [
+        (loaders.load(name), loaders.load(name).config(config))
+        for name, configs in wanted.items()
+        for config in configs
+    ]

@@ -1,0 +1,242 @@
+"""A plan carried out: archives verified, shards built or taken up again, repositories put in place."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import filelock
+
+from loaders import Job, Problem
+from loaders.files.places import is_local
+from publish.build import reuse, staging
+from publish.build.destination import Destination
+from publish.build.digests import Digests
+from publish.build.entry import Ready, entered
+from publish.build.plan import Plan, SplitBuild
+from publish.build.staging import Done
+from publish.console.progress import Progress, megabytes
+from publish.manifest import Manifest, SplitEntry
+from publish.results import remove_tree
+from publish.work.shared import check_store, sees
+from publish.work.tasks import Crew, Finished, Task
+
+_ROOM = 1.1  # of the estimated size: a full disk is noticed before the work, not after it
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build: `out` for shards in the making, on whose hands; `partial` admits archives of other content."""
+
+    out: Path
+    crew: Crew
+    partial: bool = False
+    verify_full: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """A split that is in place, and the seconds of work that went into it in this run."""
+
+    build: SplitBuild
+    entry: SplitEntry
+    seconds: float
+
+
+class _Split:
+    """A split on its way: the entry of an earlier build of it, and what came of the tasks for the rest."""
+
+    def __init__(self, build: SplitBuild, stage: Path, destination: Destination, old: SplitEntry | None) -> None:
+        self.build, self.key, self.old = build, build.local_key(), old
+        self._stage, self._destination = stage / self.key, destination
+        known = {shard.path: shard.sha256 for shard in old.shards} if old else {}
+        self._kept = {path for path, sha256 in known.items() if destination.has(build.dataset, path, sha256)}
+        self._done: dict[str, Done] = {}
+        self.seconds = 0.0
+
+    def tasks(self) -> list[Task[Done]]:
+        """Return what is left to do."""
+        jobs = zip(self.build.paths, self.build.plan.jobs, strict=True)
+        return [self._task(path, job) for path, job in jobs if path not in self._kept and path not in self._done]
+
+    def _task(self, path: str, job: Job) -> Task[Done]:
+        dataset = self.build.dataset
+        known = next((shard.sha256 for shard in self.old.shards if shard.path == path), "") if self.old else ""
+        if known and (copy := self._destination.copy(dataset, path, known)):
+            return Task(f"{dataset}/{path}", self._destination.send(dataset, path, known, copy))
+        work = self._destination.work(dataset, path, job, self.staged(path))
+        return Task(f"{dataset}/{path}", work, job.continues)
+
+    def take(self, finished: Finished[Done]) -> None:
+        """Keep what came of a task."""
+        task, done, _ = finished
+        self._done[task.name.removeprefix(f"{self.build.dataset}/")] = done
+        self.seconds += done.seconds
+
+    def must_start_over(self) -> bool:
+        """Say whether a shard that was mended came out with other bytes than the manifest has for it.
+
+        The same archives give the same bytes, but not always under another release of a library. Then all shards are
+        built anew, so that one release made them all.
+        """
+        known = {shard.path: shard.sha256 for shard in self.old.shards} if self.old else {}
+        built = {path: done.receipt.sha256 for path, done in self._done.items() if done.receipt}
+        if all(known.get(path, sha256) == sha256 for path, sha256 in built.items()):
+            return False
+        self._kept, self.old = set(), None
+        self._done = {path: done for path, done in self._done.items() if done.built}
+        return True
+
+    def ready(self, digests: Digests) -> Ready:
+        """Return its entry in the manifest and its new files; waits until its archives are verified."""
+        files = {path: self.staged(path) for path, done in self._done.items() if done.built}
+        uploads = {path: done.upload for path, done in self._done.items() if done.upload}
+        if self.old:
+            return Ready(self.build, self.old, files, uploads, self._pictures(self.old))
+        receipts = [receipt for path in self.build.paths if (receipt := self._done[path].receipt)]
+        return entered(self.build, receipts, digests.wait(self.build.plan.archives), files, uploads)
+
+    def staged(self, path: str) -> Path:
+        """Return where a shard lies until it is put in force."""
+        return self._stage / Path(path).name
+
+    def _pictures(self, old: SplitEntry) -> dict[str, bytes]:
+        copies = {path: self._destination.copy(self.build.dataset, path, sha) for path, sha in old.pictures.items()}
+        return {path: copy.read_bytes() for path, copy in copies.items() if copy}
+
+
+def run(plan: Plan, options: Options, destination: Destination) -> list[Built]:
+    """Build every split of the plan and put each repository in force as soon as all of it is there.
+
+    Raises Problem and OSError; a repository is the old one or the new one then.
+    """
+    progress = Progress(sum(build.plan.rows for build in plan.splits))
+    try:
+        with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
+            files = [(a.path, None if a.files else a.path.stat().st_size) for a in plan.read_by_workers()]
+            options.crew.check(lambda: partial(sees, files))
+            options.crew.check(destination.check)
+            built = _Run(plan, options, digests, progress, destination).results()
+        if options.crew.is_remote and progress.shares:
+            progress.say(progress.by_worker())
+        return built
+    finally:
+        progress.close()
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, options: Options, digests: Digests, progress: Progress, destination: Destination
+    ) -> None:
+        self._options, self._digests, self._progress, self._destination = options, digests, progress, destination
+        out = options.out.absolute() if is_local(options.out) else options.out
+        self._stages = {name: out / staging.FOLDER / name for name in plan.wanted}
+        manifests = {name: destination.manifests(name) for name in plan.wanted}
+        self._splits = [
+            _Split(
+                build,
+                self._stages[build.dataset],
+                destination,
+                reuse.entry(build, manifests[build.dataset], digests, destination),
+            )
+            for build in plan.splits
+        ]
+        self._built: list[Built] = []
+        self._tell_gone({name: found[0] for name, found in manifests.items() if found})
+
+    def _tell_gone(self, old: Mapping[str, Manifest]) -> None:
+        """Say which splits a repository has and will not have: an archive that was there is not there now."""
+        new = {(s.build.dataset, config, s.build.plan.split.name) for s in self._splits for config in s.build.configs}
+        asked = {(dataset, config) for dataset, config, _ in new}
+        for dataset, manifest in old.items():
+            for config, splits in manifest.configs.items():
+                for split in splits if (dataset, config) in asked else ():
+                    if (dataset, config, split) not in new:
+                        self._progress.say(f"{dataset}/{config}: no archive for its {split} split now, so it goes")
+
+    def results(self) -> list[Built]:
+        for name, stage in self._stages.items():
+            staging.clean(stage, [split.key for split in self._of(name)])
+        todo = {split.key: split.tasks() for split in self._splits}
+        self._check_room(todo)
+        self._carry_out(todo)
+        return self._built
+
+    def _of(self, dataset: str) -> list[_Split]:
+        return [split for split in self._splits if split.build.dataset == dataset]
+
+    def _check_room(self, todo: dict[str, list[Task[Done]]]) -> None:
+        place = self._destination.room()
+        if place is None:
+            return
+        plans = [(split.build.plan, len(todo[split.key])) for split in self._splits]
+        sizes = sorted(plan.bytes / len(plan.jobs) for plan, tasks in plans for _ in range(tasks))
+        need = _ROOM * sum(sizes[-(self._destination.at_once() or len(sizes)) :])
+        free = shutil.disk_usage(place).free
+        if need > free:
+            raise Problem(
+                f"{place}: about {megabytes(need)} are needed there, {megabytes(free)} are free. "
+                "Make room, or choose another --out."
+            )
+
+    def _carry_out(self, todo: dict[str, list[Task[Done]]]) -> None:
+        """Do the tasks, and put each repository in force with its last one."""
+        owner = {task.name: split for split in self._splits for task in todo[split.key]}
+        left = Counter(split.build.dataset for split in owner.values())
+        for name in self._stages:
+            if not left[name]:
+                self._finish(name)
+        for finished in self._options.crew.run(list(todo.values())):
+            split = owner[finished.task.name]
+            split.take(finished)
+            if receipt := finished.value.receipt:
+                self._progress.add(finished.worker, receipt.rows, receipt.bytes)
+            self._digests.raise_found()
+            left[split.build.dataset] -= 1
+            if not left[split.build.dataset]:
+                self._finish(split.build.dataset)
+
+    def _finish(self, name: str) -> None:
+        splits = self._of(name)
+        for split in [split for split in splits if split.must_start_over()]:
+            for finished in self._options.crew.run([split.tasks()]):
+                split.take(finished)
+        ready = [split.ready(self._digests) for split in splits]
+        self._destination.finish(name, ready, self._stages[name])
+        remove_tree(self._stages[name])
+        for split, is_ready in zip(splits, ready, strict=True):
+            reuse.remember(split.build, is_ready.entry)
+            self._built.append(Built(split.build, is_ready.entry, split.seconds))
+            count = len(is_ready.entry.shards)
+            shards = f"{count} shard{'s' if count > 1 else ''}"
+            self._progress.say(f"{split.build.name}: {is_ready.entry.rows:,} rows in {shards}")
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep other builds out of a folder, and leave nothing half written in it; of others' shards nothing is touched.
+
+    A store has no locks: two runs into one are their owner's to keep apart.
+    """
+    if not is_local(out):
+        check_store(out)
+        yield
+        return
+    note = out / staging.FOLDER / "pid"
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(note.with_name("lock"), timeout=0):
+            note.write_text(str(os.getpid()))
+            try:
+                yield
+            except BaseException:
+                staging.remove_unfinished(note.parent)
+                raise
+    except filelock.Timeout:
+        raise Problem(
+            f"{out}: another build (process {note.read_text()}) is writing there. Wait for it, or choose another --out."
+        ) from None

@@ -1,0 +1,121 @@
+"""Where shards are built, and how a finished repository takes the place of the old one.
+
+`OUT/.partial/DATASET/KEY/` holds the finished shards of a split, each with its receipt beside it; KEY changes when the
+archives or the plan do, so that a killed run is taken up where it was and nothing stale is ever taken for done. A
+repository is put together whole beside the old one and changes places with it in one step.
+
+Files are not forced to the disk: what a power cut may leave of them has another digest than the manifest says, which
+the next run finds and builds anew.
+"""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loaders import Job, Problem
+from loaders.files.cache import Arrays, load_arrays
+from loaders.files.places import is_local
+from loaders.sources.digests import sha256_of
+from publish.build import shard
+from publish.build.measure import Statistics
+from publish.build.shard import Receipt
+from publish.results import PARTIAL, remove_tree, written
+
+FOLDER = PARTIAL
+_ARRAYS = ("sums", "squares", "labels", "fingerprints", "first")  # of the statistics, in every receipt
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a task: a shard that was built, in `seconds` of this run, and the upload of one that was sent.
+
+    The receipt stays where it is written: of one that is longer than a pipe takes in one piece, a worker that dies
+    while it hands it over leaves the driver waiting for the rest. Only a worker whose disk the driver does not see has
+    it `carried`; sockets tell when the other end is gone.
+    """
+
+    built: Path | None = None
+    upload: Any = None
+    seconds: float = 0.0
+    carried: Receipt | None = None
+
+    @cached_property
+    def receipt(self) -> Receipt | None:
+        """The receipt of a shard that was built. Raises Problem when somebody removed it."""
+        if self.carried or self.built is None:
+            return self.carried
+        if receipt := load_arrays(_receipt_path(self.built), _receipt):
+            return receipt
+        raise Problem(
+            f"{self.built}: its receipt was there and is gone. Does something else clean up there? Run the same "
+            "command again."
+        )
+
+
+def build(job: Job, path: Path) -> Done:
+    """Write the shard of a job to `path`, or take the one that an earlier run finished there. Runs in a worker."""
+    receipt = finished(path) or _write(job, path)
+    return Done(path, seconds=receipt.seconds)
+
+
+def _write(job: Job, path: Path) -> Receipt:
+    """Write the receipt first: a shard that has its name here is whole."""
+    with written(path) as temporary:
+        receipt = shard.write_shard(job, temporary)
+        _save(receipt, _receipt_path(path))
+    return receipt
+
+
+def finished(path: Path) -> Receipt | None:
+    """Return the receipt of a shard that an earlier run finished, if the file still has the bytes it was given for."""
+    receipt = load_arrays(_receipt_path(path), _receipt)
+    if receipt is None or not path.is_file() or path.stat().st_size != receipt.bytes:
+        return None
+    # A store has a file whole or not at all, and to read it costs as much as to build it.
+    return receipt if not is_local(path) or sha256_of(path) == receipt.sha256 else None
+
+
+def clean(folder: Path, keys: Iterable[str]) -> None:
+    """Remove what killed runs left in a dataset's staging folder, but for the finished shards of these keys."""
+    kept = set(keys)
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name not in kept:
+            remove_tree(entry) if entry.is_dir() else entry.unlink()
+    remove_unfinished(folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove shards that were being written when their worker was stopped."""
+    for leftover in folder.rglob("*.tmp") if is_local(folder) else ():
+        leftover.unlink(missing_ok=True)
+
+
+def _receipt_path(path: Path) -> Path:
+    return path.with_suffix(".receipt.npz")
+
+
+def _save(receipt: Receipt, path: Path) -> None:
+    found = receipt.statistics
+    arrays = {name: getattr(found, name) for name in _ARRAYS}
+    if found.mean_sums is not None:
+        arrays["mean_sums"] = found.mean_sums
+    facts = {"rows": receipt.rows, "bytes": receipt.bytes, "nbytes": receipt.nbytes, "sha256": receipt.sha256}
+    facts |= {"counts": [found.rows, found.pixels], "oddities": found.oddities}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+    with written(path) as temporary:  # whoever was given up, and still does the same, must not cut it short
+        temporary.write_bytes(content.getvalue())
+
+
+def _receipt(facts: dict[str, Any], arrays: Arrays) -> Receipt:
+    rows, pixels = facts.pop("counts")
+    arrays |= {name: arrays[name] for name in _ARRAYS}  # one that an older release wrote, without some, is none
+    found = Statistics(rows=rows, pixels=pixels, oddities=Counter(facts.pop("oddities")), **arrays)
+    return Receipt(**facts, seconds=0.0, statistics=found)

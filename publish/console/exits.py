@@ -1,0 +1,69 @@
+"""How a command ends: errors in a line, with an exit code."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from loaders import MissingSources, Problem, UnknownConfig
+from loaders.files import places
+
+UNCHANGED = "Nothing under a final name has changed; see --out for another place."
+KEPT = "What is finished is kept: run the same command again to go on, or see --out for another place."
+_STOPPED = "stopped; what is finished is kept, run the same command again to go on"
+
+_TOKEN = re.compile(r"\bhf_\w{8,}")
+
+
+class _Terminated(BaseException):
+    """The process was asked to end (SIGTERM)."""
+
+
+def exit_code(command: Callable[[], int], out: Path | None = None, after: str = UNCHANGED) -> int:
+    """Run a command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped.
+
+    `out` is where it writes, for errors of the system that name no file; `after` is what is true of it after one.
+    """
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return command()
+    except (MissingSources, UnknownConfig) as problem:
+        return _tell(f"error: {problem}", 2)
+    except Problem as problem:
+        return _tell(f"error: {problem}", 1)
+    except KeyboardInterrupt:
+        return _tell(_STOPPED, 130)
+    except _Terminated:
+        return _tell(_STOPPED, 143)
+    except Exception as error:
+        said = places.told(error, out)
+        if said is None:
+            raise
+        return _tell(f"error: {said}. {after}", 1)
+
+
+def _tell(line: str, code: int) -> int:
+    print(line, file=sys.stderr)
+    return code
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def leave(code: int) -> None:
+    """End the process with its exit code."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code in (130, 143):
+        # A signal may have struck while a pool held one of its locks: a usual exit would wait for its threads for ever.
+        os._exit(code)
+    sys.exit(code)
+
+
+def discreet(error: object) -> str:
+    """Return the text of an error in one line, without any token: what a server says may repeat what it was sent."""
+    return _TOKEN.sub("hf_...", " ".join(str(error).split()))

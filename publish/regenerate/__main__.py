@@ -1,0 +1,172 @@
+"""`python -m publish.regenerate`: Imagenet8, 16, 32 and 64 from the photographs of ILSVRC 2012.
+
+The files are those that Chrabaszcz et al. published, made as they made them (https://arxiv.org/abs/1707.08819; the
+steps: https://github.com/PatrykChrabaszcz/Imagenet32_Scripts), and `python -m publish` reads them like the originals.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from loaders import MissingSources
+from loaders.files.places import is_local
+from loaders.images.pillow import FILTERS
+from publish.console import exits
+from publish.console.options import add_workers, crew_of, destination, place, whole_number
+
+if TYPE_CHECKING:  # --help answers at once
+    from tqdm import tqdm
+
+    from publish.regenerate.run import Made, Report, Settings
+
+_SHOWN = 20  # unreadable photographs that are listed by name; the sidecar has them all
+_EXAMPLES = """examples:
+  python -m publish.regenerate --source ILSVRC --out DIR                the four sizes, in the zips upstream publishes
+  python -m publish.regenerate --source ILSVRC --out DIR --sizes 32 --resample lanczos
+  python -m publish --config imagenet_resized --source DIR              build from them
+
+ILSVRC is a folder with ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, or with what they unpack to (train/WNID/,
+val/ or val/WNID/), or Kaggle's ILSVRC/Data/CLS-LOC. A run that was stopped goes on when the same command is run again.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m publish.regenerate",
+        description="Make Imagenet8, 16, 32 and 64 from the photographs of ILSVRC 2012, each decoded once.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--source",
+        type=place,
+        required=True,
+        metavar="ILSVRC",
+        help="folder or URL of the tars, or what they unpack to",
+    )
+    add("--out", type=destination, required=True, metavar="DIR", help="a folder (or URL) of its own for the files")
+    add("--sizes", type=int, nargs="+", choices=(8, 16, 32, 64), default=[8, 16, 32, 64], help="pixels (default: all)")
+    add(
+        "--resample",
+        choices=list(FILTERS),
+        default="box",
+        help="filter (default: box, upstream's; others name the files)",
+    )
+    add("--format", choices=("npz", "pickle"), default="npz", help="zips of npz batches, or CIFAR-style pickles")
+    add(
+        "--subsample",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="keep every N-th class; labels stay",
+    )
+    add("--skip-unreadable", action="store_true", help="leave out, count and list photographs that cannot be decoded")
+    add_workers(add)
+    add("--seed", type=whole_number(0), default=0, metavar="S", help="of the order of train (default: 0)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped."""
+    options = _parser().parse_args(arguments)
+    return exits.exit_code(lambda: _regenerate(options), options.out)
+
+
+def _regenerate(options: argparse.Namespace) -> int:
+    from publish.regenerate import run
+
+    settings = _settings(options)
+    started = time.perf_counter()
+    with crew_of(options) as crew, closing(_Progress()) as progress:
+        made = run.run(settings, crew, progress.starts, progress.say)
+    if crew.is_remote:
+        for worker, photos in sorted(progress.done.items()):
+            print(f"{worker}: {photos:,} photographs", file=sys.stderr)
+    _summary(made, settings.out, time.perf_counter() - started)
+    _warn(made, options.subsample)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> "Settings":
+    from publish.regenerate.run import Settings
+
+    if not options.source.is_dir():
+        raise MissingSources(f"{options.source}: expected a folder with the photographs of ILSVRC (--source).")
+    names = {field.name for field in fields(Settings)}
+    chosen = {name: value for name, value in vars(options).items() if name in names}
+    source = options.source.absolute() if is_local(options.source) else options.source
+    return Settings(**{**chosen, "source": source, "sizes": tuple(dict.fromkeys(options.sizes))})
+
+
+class _Progress:
+    """How many photographs each worker has done; on a terminal a bar, from when it is known how many there are."""
+
+    def __init__(self) -> None:
+        self.done = Counter[str]()
+        self._bar: tqdm[NoReturn] | None = None
+
+    def starts(self, photos: int) -> "Report":
+        from tqdm import tqdm
+
+        shown = sys.stderr.isatty()
+        self._bar = tqdm(total=photos, unit=" images", unit_scale=True, disable=not shown, smoothing=0.05)
+        return self._count
+
+    def _count(self, worker: str, photos: int) -> None:
+        self.done[worker] += photos
+        if self._bar is not None:
+            self._bar.update(photos)
+
+    def say(self, what: str) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(what)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
+    head = ("config", "train", "validation", "files", "bytes", "work")
+    rows = [
+        (
+            each.config,
+            *(f"{each.rows[split]:,}" for split in ("train", "validation")),
+            str(len(each.files)),
+            f"{sum(each.files.values()):,}",
+            "new" if each.is_new else "there already",
+        )
+        for each in made
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, tuple("-" * width for width in widths), *rows):
+        first, *middle, last = zip(row, widths, strict=True)
+        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in middle), last[0]]))
+    photos = max((sum(each.rows.values()) for each in made if each.is_new), default=0)
+    if photos:
+        print(f"\n{photos:,} photographs in {seconds:.1f} s ({photos / seconds:,.0f} images/s), in {out}/")
+
+
+def _warn(made: "Sequence[Made]", subsample: int) -> None:
+    """Say what a person would otherwise find out in training: photographs left out, and originals that lack some."""
+    from loaders.ilsvrc.layout import COUNTS
+
+    unreadable = made[0].unreadable
+    for name, why in list(unreadable.items())[:_SHOWN]:
+        print(f"left out: {name}: {why}", file=sys.stderr)
+    if unreadable:
+        print(f"{len(unreadable):,} unreadable photographs left out; the sidecar lists them all", file=sys.stderr)
+    for split, rows in made[0].rows.items():
+        if subsample == 1 and rows != COUNTS[split]:
+            print(f"warning: {rows:,} photographs of {split}; ILSVRC has {COUNTS[split]:,}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    exits.leave(main())

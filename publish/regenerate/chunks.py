@@ -1,0 +1,225 @@
+"""Pixels on their way: photographs resized in the order of the archive, read back in the order of the batches.
+
+The work is cut into chunks. A finished chunk is a file of its rows, for each size uint8 [n, 3 S S] (all red, then
+green, then blue) in the order of their places, and a receipt with a CRC-32 of them and a stamp of the photographs: so a
+run that was killed goes on behind it, and nothing that a crash of the machine lost or that has changed meanwhile is
+taken for done. No two workers write one file, so that they may be on different machines.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from zlib_ng import zlib_ng
+
+from loaders import Problem, SourceProblem
+from loaders.files.cache import Arrays, load_arrays
+from loaders.files.places import is_local
+from loaders.files.reading import read_ranges
+from loaders.ilsvrc.photos import I64, Photos
+from loaders.images.pillow import resized
+from publish.results import written
+
+U8 = npt.NDArray[np.uint8]
+I32 = npt.NDArray[np.int32]
+_SMALLEST, _LARGEST = 64, 512  # photographs in a chunk: about a second of work, and 8 MB of pixels for four sizes
+_WINDOW, _REMOTE_WINDOW = 32 << 20, 64 << 20  # bytes of rows put in order at a time: fewer, longer reads from a store
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What came of a chunk: the place of each photograph left out and why, and the sum of the others at each size.
+
+    `sums` is {size: int64 [3 S S]}, `check` the CRC-32 of the chunk's file, `bytes` its length; `stamp` is that of the
+    photographs before they were read.
+    """
+
+    split: str
+    number: int
+    photos: int
+    stamp: str
+    unreadable: Mapping[int, str]
+    sums: Mapping[int, I64]
+    check: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Photographs to resize, and the place (int64 [n]) of each in its split. Called in a worker."""
+
+    folder: Path
+    split: str
+    number: int
+    photos: Photos
+    places: I64
+    sizes: tuple[int, ...]
+    resample: str
+    skip_unreadable: bool
+
+    def __call__(self) -> Path:
+        """Do the work, or take what an earlier run did, and return where the receipt is.
+
+        Raises SourceProblem for an unreadable photograph; OSError. The receipt itself would not do: a worker that dies
+        while it sends more than a pipe takes in one piece leaves the driver waiting for the rest.
+        """
+        place = _place(self.folder, self.split, self.number)
+        receipt_place = place.with_suffix(".npz")
+        receipt, stamp = load(receipt_place), self.photos.stamp
+        if receipt and self._is_done(receipt, stamp) and _is_whole(place, receipt):
+            return receipt_place
+        blocks, unreadable = self._resize()
+        sums = {size: rows.sum(axis=0, dtype=np.int64) for size, rows in blocks.items()}
+        order = np.argsort(self.places, kind="stable")
+        content = b"".join(blocks[size][order].tobytes() for size in self.sizes)
+        with written(place) as temporary:
+            temporary.write_bytes(content)
+        facts = (self.split, self.number, len(self.photos), stamp)
+        _save(Receipt(*facts, unreadable, sums, zlib_ng.crc32(content), len(content)), receipt_place)
+        return receipt_place
+
+    def _is_done(self, receipt: Receipt, stamp: str) -> bool:
+        return receipt.stamp == stamp and (self.skip_unreadable or not receipt.unreadable)
+
+    def _resize(self) -> tuple[dict[int, U8], dict[int, str]]:
+        """Return {size: rows}, uint8 [n, 3 S S]; an unreadable photograph's row is zero."""
+        blocks = {size: np.zeros((len(self.photos), size, size, 3), np.uint8) for size in self.sizes}
+        unreadable: dict[int, str] = {}
+        for i, (where, file) in enumerate(self.photos.read()):
+            try:
+                for size, pixels in zip(self.sizes, resized(file, self.sizes, self.resample), strict=True):
+                    blocks[size][i] = np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
+            except ValueError as error:
+                if not self.skip_unreadable:
+                    raise SourceProblem(
+                        f"{where}: cannot be decoded ({error}). Get it again, or pass --skip-unreadable to leave out "
+                        "what cannot be read, counted and listed."
+                    ) from error
+                unreadable[int(self.places[i])] = str(error)
+        return {size: _planar(pixels) for size, pixels in blocks.items()}, unreadable
+
+
+def _planar(pixels: U8) -> U8:
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).reshape(len(pixels), -1)
+
+
+def _place(folder: Path, split: str, number: int) -> Path:
+    return folder / f"{split}-{number:05d}.rows"
+
+
+def _is_whole(place: Path, receipt: Receipt) -> bool:
+    if not place.is_file() or place.stat().st_size != receipt.bytes:
+        return False
+    return not is_local(place) or zlib_ng.crc32(place.read_bytes()) == receipt.check
+
+
+def _step(photos: int) -> int:
+    """Return how many photographs of a split are in a chunk. How it is cut shows in no byte of what is made."""
+    return min(_LARGEST, max(_SMALLEST, photos // 64))
+
+
+def joined(stamps: Iterable[str]) -> str:
+    """Return the stamp of a split by those of its chunks, in their order."""
+    return hashlib.sha256("".join(stamps).encode()).hexdigest()
+
+
+def stamp_of(photos: Photos) -> str:
+    """Return the stamp of a split: what it would be of its chunks. Raises SourceProblem, OSError."""
+    step = _step(len(photos))
+    return joined(photos.take(slice(at, at + step)).stamp for at in range(0, len(photos), step))
+
+
+def chunks(
+    folder: Path, split: str, photos: Photos, places: I64, sizes: tuple[int, ...], resample: str, skip: bool
+) -> Iterator[Chunk]:
+    """Cut a split into chunks."""
+    step = _step(len(photos))
+    for number, at in enumerate(range(0, len(photos), step)):
+        rows = slice(at, at + step)
+        yield Chunk(folder, split, number, photos.take(rows), places[rows], sizes, resample, skip)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a split at one of the `sizes` of its chunks, in the order of their places.
+
+    `photos` (int32 [N]) says which photograph of the `total` lies at each place, `before` (int32 [chunks]) how many
+    rows of each chunk belong to places before the first of these.
+    """
+
+    folder: Path
+    split: str
+    sizes: tuple[int, ...]
+    size: int
+    total: int
+    photos: I32
+    before: I32
+
+    @property
+    def width(self) -> int:
+        """The bytes of a row."""
+        return 3 * self.size * self.size
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def windows(self) -> Iterator[U8]:
+        """Yield all rows, uint8 [n, 3 S S], some at a time. Raises Problem when a chunk's file is not whole."""
+        step = max(1, (_WINDOW if is_local(self.folder) else _REMOTE_WINDOW) // self.width)
+        before = self.before.copy()
+        for at in range(0, len(self), step):
+            chunk = self.photos[at : at + step] // _step(self.total)
+            counts = np.bincount(chunk, minlength=len(before)).astype(np.int32)
+            rows = np.empty((len(chunk), self.width), np.uint8)
+            rows[np.argsort(chunk, kind="stable")] = self._read(before, counts)
+            before += counts
+            yield rows
+
+    def _read(self, before: I32, counts: I32) -> U8:
+        numbers = np.flatnonzero(counts).tolist()
+        starts = [self._start(number) + int(before[number]) * self.width for number in numbers]
+        lengths = [int(counts[number]) * self.width for number in numbers]
+        paths = [_place(self.folder, self.split, number) for number in numbers]
+        content = b"".join(read_ranges(paths, starts, lengths))
+        if len(content) != sum(lengths):
+            raise Problem(f"{self.folder}: a file was cut short while it was read. Run the same command again.")
+        return np.frombuffer(content, np.uint8).reshape(-1, self.width)
+
+    def _start(self, chunk: int) -> int:
+        """Return where the rows of this size begin in the file of a chunk."""
+        step = _step(self.total)
+        photos = min(step, self.total - chunk * step)
+        return photos * sum(3 * size * size for size in self.sizes[: self.sizes.index(self.size)])
+
+
+def rows(folder: Path, split: str, sizes: tuple[int, ...], size: int, order: I64, start: int, stop: int) -> Rows:
+    """Return the rows at the places from `start` to `stop`, where `order` (int64 [N]) has the photograph of each."""
+    chunk = order[:start] // _step(len(order))
+    before = np.bincount(chunk, minlength=-(-len(order) // _step(len(order)))).astype(np.int32)
+    return Rows(folder, split, sizes, size, len(order), order[start:stop].astype(np.int32), before)
+
+
+def _save(receipt: Receipt, place: Path) -> None:
+    names = ("split", "number", "photos", "stamp", "check", "bytes")
+    facts = {name: getattr(receipt, name) for name in names} | {"unreadable": list(receipt.unreadable.items())}
+    sums = {str(size): sums for size, sums in receipt.sums.items()}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **sums)
+    with written(place) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def load(place: Path) -> Receipt | None:
+    """Return a receipt, or None when there is no whole one."""
+    return load_arrays(place, _receipt)  # none yet, or half of one after a crash of the machine: it is done again
+
+
+def _receipt(facts: dict[str, Any], arrays: Arrays) -> Receipt:
+    unreadable = dict(facts.pop("unreadable"))
+    return Receipt(unreadable=unreadable, sums={int(size): array for size, array in arrays.items()}, **facts)

@@ -1,0 +1,177 @@
+"""The folder that regenerated files go to: in the making under `.partial`, then in place, then vouched for."""
+
+import json
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from loaders import Problem
+from loaders.files.cache import load_json
+from loaders.files.places import files, is_local, told
+from loaders.formats.untrusted import leads_out
+from loaders.sources.sidecar import SIDECAR, read_sidecar
+from publish.regenerate.packing import File
+from publish.results import PARTIAL, move, remove_tree, to_disk, written
+from publish.work.shared import check_store
+
+ORIGIN = "regenerated"
+_MOVING = f"{PARTIAL}/moving.json"  # the files that are on their way to their place, and not vouched for yet
+_PARTS = ("files", "rows", "regenerated")  # of the sidecar: by file, by dataset/config, by config
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep other runs out of the folder; raises Problem when one is there."""
+    if not is_local(out):  # a store has no locks: two runs into one are their owner's to keep apart
+        check_store(out)
+        yield
+        return
+    lock, is_new = out / PARTIAL / "lock", not out.exists()
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(lock, timeout=0), _forgotten_if_empty(lock):
+            yield
+    except filelock.Timeout:
+        raise Problem(f"{out}: another run is writing there. Wait for it, or choose another --out.") from None
+    finally:
+        with suppress(OSError):  # it is not empty
+            if is_new:
+                out.rmdir()
+
+
+@contextmanager
+def _forgotten_if_empty(lock: Path) -> Iterator[None]:
+    """Remove the folder of what is in the making after a run that made nothing and failed."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if [entry.name for entry in lock.parent.iterdir()] == [lock.name]:
+                lock.unlink()
+                lock.parent.rmdir()
+        raise
+
+
+def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:
+    """Return the sidecar of earlier runs, all parts of it there.
+
+    Raises Problem when the folder holds a file that is neither of an earlier run nor one of those expected.
+    """
+    listed = {part: {} for part in _PARTS} | (read_sidecar(out / SIDECAR) or {"origin": ORIGIN})
+    known = {SIDECAR, *listed["files"], *expected, *_moving(out)}
+    strange = next((name for name in _names(out) if name not in known), None)
+    if listed["origin"] != ORIGIN or strange:
+        raise Problem(
+            f"{out}: holds {strange or SIDECAR}, which no regeneration made. Choose another folder with --out: "
+            "all that lies in it is vouched for as regenerated."
+        )
+    return listed
+
+
+def _names(out: Path) -> Iterator[str]:
+    names = files(out) if out.exists() else []
+    yield from (name for name in sorted(names) if not name.startswith(f"{PARTIAL}/"))
+
+
+def _moving(out: Path) -> list[str]:
+    names = load_json(out / _MOVING, list) or []
+    return [name for name in map(str, names) if not leads_out(name)]
+
+
+def remove_unvouched(out: Path, vouched: Collection[str]) -> None:
+    """Remove what a run had moved to its place when it was killed, before a sidecar could vouch for it."""
+    for name in set(_moving(out)) - set(vouched):
+        (out / name).unlink(missing_ok=True)
+    (out / _MOVING).unlink(missing_ok=True)
+
+
+def clean(stage: Path) -> None:
+    """Remove what runs with other photographs or settings left, and what was half written."""
+    for entry in stage.parent.iterdir() if stage.parent.exists() else ():
+        if entry.is_dir() and entry.name != stage.name:
+            remove_tree(entry)
+    for leftover in list(stage.rglob("*.tmp")) if is_local(stage) else ():
+        leftover.unlink()
+
+
+def check_room(out: Path, stage: Path, need: int) -> None:
+    """Raise Problem when the disk will be full: at the start rather than hours later. `need` is in bytes."""
+    if not is_local(out):
+        return
+    there = sum(path.stat().st_blocks * 512 for path in stage.rglob("*") if path.is_file())
+    free = shutil.disk_usage(out).free
+    if need - there > free:
+        raise Problem(
+            f"{out}: about {need / 1e9:,.1f} GB are needed there, {(free + there) / 1e9:,.1f} GB are free. "
+            "Make room, choose another --out, or fewer --sizes."
+        )
+
+
+def put(
+    out: Path,
+    whole: Path,
+    made: Mapping[str, Sequence[File]],
+    rows: Mapping[str, int],
+    facts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Move the files of each config from `whole` to their place, and return the sidecar that vouches for them.
+
+    What an earlier run made for these configs goes first, from the sidecar and then from the folder: at no time does
+    the sidecar vouch for other bytes than lie there.
+    """
+    new: dict[str, dict[str, Any]] = {
+        "files": {f.name: {"bytes": f.bytes, "sha256": f.sha256} for each in made.values() for f in each},
+        "rows": {f"imagenet_resized/{config}": dict(rows) for config in made},
+        "regenerated": {config: {**facts, "files": [f.name for f in each]} for config, each in made.items()},
+    }
+    old = sidecar(out, new["files"])
+    with _in_between(out):
+        _take_away(out, old, made)
+        _write(out / _MOVING, list(new["files"]))
+        for name in new["files"]:
+            move(whole / name, out / name)
+        merged = {"origin": ORIGIN} | {part: old[part] | new[part] for part in _PARTS}
+        _replace_sidecar(out, merged)
+        (out / _MOVING).unlink()
+    remove_tree(whole.parent)
+    return merged
+
+
+@contextmanager
+def _in_between(out: Path) -> Iterator[None]:
+    """Say of an error how things are when files of before are gone, and new ones perhaps not in their place."""
+    try:
+        yield
+    except Exception as error:
+        said = told(error, out)
+        if said is None:
+            raise
+        raise Problem(
+            f"{said}. This came while files were put in place: those of before may be gone, and no new one is vouched "
+            f"for yet. What is finished is kept in {out / PARTIAL}: mend it, and run the same command again."
+        ) from error
+
+
+def _take_away(out: Path, listed: dict[str, Any], configs: Collection[str]) -> None:
+    gone = [name for config in configs for name in listed["regenerated"].pop(config, {}).get("files", [])]
+    for name in gone:
+        listed["files"].pop(name, None)
+    if gone:
+        _replace_sidecar(out, listed)
+    for name in gone:
+        (out / name).unlink(missing_ok=True)
+
+
+def _replace_sidecar(out: Path, content: Mapping[str, Any]) -> None:
+    _write(out / PARTIAL / SIDECAR, content)
+    move(out / PARTIAL / SIDECAR, out / SIDECAR)
+
+
+def _write(place: Path, content: Any) -> None:
+    with written(place) as temporary, temporary.open("wb") as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())
+        to_disk(file)

@@ -1,0 +1,264 @@
+"""Imagenet8, 16, 32 and 64 made anew from ILSVRC's photographs, in the files that Chrabaszcz et al. published.
+
+`OUT/.partial/KEY/` holds what is being made; KEY changes with the names of the photographs and the settings, and what
+was made of a photograph is made again when its file has changed. Files move to OUT once all of them are whole, then the
+sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python and its libraries take (115 MB a
+process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC: 314 MB in all), and each worker 100
+MB (200 MB where the output is a store) and the photograph it decodes. Disk: the pixels once as they are (22 GB for the
+four sizes) and once packed (20 GB).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import features
+
+from loaders import Problem
+from loaders.files.places import is_local
+from loaders.ilsvrc.photos import I64, Photos, find
+from publish.regenerate import placing
+from publish.regenerate.chunks import chunks, joined, load, rows, stamp_of
+from publish.regenerate.packing import Batch, File, Output
+from publish.results import PARTIAL
+from publish.work.shared import sees, takes
+from publish.work.tasks import Crew, Task
+
+_BATCHES = 10
+_FORMAT = 1  # goes up when the same photographs and settings give other bytes
+Report = Callable[[str, int], object]  # a worker, and how many photographs it has done
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to make of which photographs, and where."""
+
+    source: Path
+    out: Path
+    sizes: tuple[int, ...]
+    resample: str = "box"
+    format: Literal["npz", "pickle"] = "npz"
+    subsample: int = 1
+    skip_unreadable: bool = False
+    seed: int = 0
+
+    def config(self, size: int) -> str:
+        """Return the name of the config of a size."""
+        return f"{size}x{size}" + ("" if self.resample == "box" else f"-{self.resample}")
+
+    def files(self, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return {file: (split, its batches)}, named as upstream's; another filter than box is part of the name."""
+        stem = f"Imagenet{size}" + ("" if self.resample == "box" else f"_{self.resample}")
+        every, half = (*range(_BATCHES),), _BATCHES // 2
+        if self.format == "pickle":
+            files = {f"{stem}_train/{batch_name('train', n)}": ("train", every[n : n + 1]) for n in every}
+            return files | {f"{stem}_val/{batch_name('validation', 0)}": ("validation", every[:1])}
+        parts = {"_part1": every[:half], "_part2": every[half:]} if size == 64 else {"": every}
+        files = {f"{stem}_train{part}_npz.zip": ("train", batches) for part, batches in parts.items()}
+        return files | {f"{stem}_val_npz.zip": ("validation", every[:1])}
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split on its way: row r of its spill is photograph `order[r]`; `left_out` says why rows are not used.
+
+    `stamps` are those of its chunks' photographs, by number.
+    """
+
+    photos: Photos
+    order: I64
+    left_out: dict[int, str] = field(default_factory=dict)
+    stamps: dict[int, str] = field(default_factory=dict)
+    sums: dict[int, I64] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """The rows that are used."""
+        return len(self.photos) - len(self.left_out)
+
+    def unreadable(self) -> dict[str, str]:
+        """Return {file name: why it could not be read}."""
+        return {self.photos.names[self.order[row]].decode(): why for row, why in sorted(self.left_out.items())}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What there is now: rows by split, bytes by file, and the unreadable photographs. `is_new` if this run made it."""
+
+    config: str
+    rows: Mapping[str, int]
+    files: Mapping[str, int]
+    unreadable: Mapping[str, str]
+    is_new: bool
+
+
+def batch_name(split: str, number: int) -> str:
+    """Return upstream's name of a batch."""
+    return f"train_data_batch_{number + 1}" if split == "train" else "val_data"
+
+
+def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Callable[[str], None]) -> list[Made]:
+    """Make every size that is not there already. `starts` is told how many photographs there are to do.
+
+    The same photographs, settings and libraries give the same bytes, whatever the workers and however often a run was
+    killed. Raises Problem and OSError; nothing is under a final name then, or what was there before, unless the error
+    says that it came while files were put in place.
+    """
+    names = {name for size in settings.sizes for name in settings.files(size)}
+    placing.sidecar(settings.out, names)  # a folder of others' files gets not even a lock
+    with placing.locked(settings.out):
+        listed = placing.sidecar(settings.out, names)
+        placing.remove_unvouched(settings.out, listed["files"])
+        found = find(settings.source, settings.subsample)
+        key = _key(settings, found)
+        todo = _todo(settings, listed, found, key)
+        stage = _stage(settings, key, todo)
+        placing.clean(stage)
+        if todo:
+            crew.check(lambda: partial(sees, [photos.place for photos in found.values()]))
+            crew.check(lambda: takes(settings.out))
+            splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
+            listed = _make(settings, todo, splits, stage, key, crew, starts, say)
+        return [_made(settings, listed, size, size in todo) for size in settings.sizes]
+
+
+def _made(settings: Settings, listed: Mapping[str, Any], size: int, is_new: bool) -> Made:
+    config = settings.config(size)
+    files = {name: int(listed["files"][name]["bytes"]) for name in settings.files(size)}
+    unreadable = listed["regenerated"][config]["unreadable"]
+    return Made(config, listed["rows"][f"imagenet_resized/{config}"], files, unreadable, is_new)
+
+
+def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
+    """Return what names the content: the photographs, the settings, and the libraries that decode and resize."""
+    libraries = [PIL.__version__, features.version("libjpeg_turbo"), features.version("jpg")]
+    chosen = [settings.resample, settings.format, settings.subsample, settings.seed]
+    facts = [_FORMAT, libraries, chosen, {split: photos.identity for split, photos in found.items()}]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _todo(settings: Settings, listed: Mapping[str, Any], found: Mapping[str, Photos], key: str) -> tuple[int, ...]:
+    """Return the sizes that are not there already, of the photographs as they are now."""
+    there = {size for size in settings.sizes if _is_there(settings, listed, size, key)}
+    stamps = {split: stamp_of(photos) for split, photos in found.items()} if there else {}
+    made_of = {size: listed["regenerated"][settings.config(size)].get("stamps") for size in there}
+    return tuple(size for size in settings.sizes if size not in there or made_of[size] != stamps)
+
+
+def _is_there(settings: Settings, listed: Mapping[str, Any], size: int, key: str) -> bool:
+    known = listed["regenerated"].get(settings.config(size), {})
+    if known.get("key") != key or (known["unreadable"] and not settings.skip_unreadable):
+        return False
+    places = {name: settings.out / name for name in settings.files(size)}
+    return all(p.is_file() and p.stat().st_size == listed["files"][name]["bytes"] for name, p in places.items())
+
+
+def _stage(settings: Settings, key: str, sizes: tuple[int, ...]) -> Path:
+    """Return the folder of what is being made of these sizes."""
+    out = settings.out.absolute() if is_local(settings.out) else settings.out
+    return out / PARTIAL / "-".join([key, *map(str, sizes)])
+
+
+def _make(
+    settings: Settings,
+    sizes: tuple[int, ...],
+    splits: Mapping[str, Split],
+    stage: Path,
+    key: str,
+    crew: Crew,
+    starts: Callable[[int], Report],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    photos = sum(len(split.photos) for split in splits.values())
+    placing.check_room(settings.out, stage, 2 * photos * sum(3 * size * size for size in sizes))
+    _spill_all(settings, sizes, splits, stage, crew, starts(photos))
+    facts = _facts(settings, key, splits)
+    # A photograph that was mended since an earlier run was killed: what that one packed is without it.
+    whole = stage / f"whole-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
+    outputs = list(_outputs(settings, sizes, splits, stage, whole))
+    say(f"packing {len(outputs)} files")
+    written = _pack(outputs, crew)
+    made = {settings.config(size): [written[name] for name in settings.files(size)] for size in sizes}
+    return placing.put(settings.out, whole, made, {name: split.rows for name, split in splits.items()}, facts)
+
+
+def _facts(settings: Settings, key: str, splits: Mapping[str, Split]) -> dict[str, Any]:
+    """Return what the sidecar is to say of each config: what it was made of, and what was left out."""
+    unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
+    stamps = {name: joined(split.stamps[n] for n in sorted(split.stamps)) for name, split in splits.items()}
+    chosen = {"seed": settings.seed, "subsample": settings.subsample}
+    return {"key": key, "stamps": stamps, **chosen, "unreadable": unreadable}
+
+
+def _order(split: str, rows: int, seed: int) -> I64:
+    """Return which photograph comes at each place: shuffled train, validation by name.
+
+    Of the bit generator alone, whose numbers NumPy promises never to change; those of its methods it may.
+    """
+    if split == "validation":
+        return np.arange(rows)
+    return np.argsort(np.random.PCG64(seed).random_raw(rows), kind="stable")
+
+
+def _spill_all(
+    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, crew: Crew, report: Report
+) -> None:
+    """Resize every photograph, and take down what could not be read and the sums of the rest."""
+    todo: list[Task[Path]] = []
+    for name, split in splits.items():
+        split.sums.update({size: np.zeros(3 * size * size, np.int64) for size in sizes})
+        places = np.argsort(split.order)
+        cut = chunks(stage, name, split.photos, places, sizes, settings.resample, settings.skip_unreadable)
+        todo += [Task(f"{name} photographs, chunk {chunk.number}", chunk) for chunk in cut]
+    for finished in crew.run([todo]):
+        receipt = load(finished.value)
+        if receipt is None:
+            raise Problem(
+                f"{finished.value}: was there and is gone. Does something else clean up there? Run the command again."
+            )
+        split = splits[receipt.split]
+        split.left_out.update(receipt.unreadable)
+        split.stamps[receipt.number] = receipt.stamp
+        for size, sums in receipt.sums.items():
+            split.sums[size] += sums
+        report(finished.worker, receipt.photos)
+
+
+def _outputs(
+    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, whole: Path
+) -> Iterator[Output]:
+    """Yield every file to write, the largest first."""
+    for size in sorted(sizes, reverse=True):
+        for name, (split, numbers) in settings.files(size).items():
+            batches = list(_batches(split, splits[split], stage, sizes, size))
+            yield Output(whole, name, tuple(batches[n] for n in numbers))
+
+
+def _pack(outputs: Sequence[Output], crew: Crew) -> dict[str, File]:
+    """Write the files, and return what the sidecar is to say of each."""
+    tasks: list[Task[File]] = [Task(output.name, output) for output in outputs]
+    return {finished.value.name: finished.value for finished in crew.run([[task] for task in tasks])}
+
+
+def _batches(name: str, split: Split, stage: Path, sizes: tuple[int, ...], size: int) -> Iterator[Batch]:
+    """Cut as the authors did: ten batches of a tenth, rounded down, and what is left over into the last."""
+    used = np.delete(np.arange(len(split.order)), sorted(split.left_out))
+    count = _BATCHES if name == "train" else 1
+    if len(used) < count:
+        raise Problem(f"{split.photos.root}: {len(used)} {name} photographs can be read, expected at least {count}.")
+    edges = [n * (len(used) // count) for n in range(count)] + [len(used)]
+    mean: npt.NDArray[np.float64] | None = split.sums[size] / len(used) if name == "train" else None
+    for n in range(count):
+        places = used[edges[n] : edges[n + 1]]
+        start, stop = int(places[0]), int(places[-1]) + 1
+        left_out = tuple(place - start for place in sorted(split.left_out) if start <= place < stop)
+        labels = split.photos.labels[split.order[places]] + 1
+        batch = rows(stage, name, sizes, size, split.order, start, stop)
+        yield Batch(batch_name(name, n), batch, left_out, labels, mean)

@@ -1,0 +1,1 @@
+"""A repository as a whole, in a folder or a store."""

@@ -1,0 +1,66 @@
+"""A dataset repository put together from splits: manifest, pictures, class table."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import loaders
+from loaders import Problem, classes
+from loaders.sources.digests import sha256_of
+from publish import manifest
+from publish.build.entry import Ready
+from publish.manifest import Manifest, SplitEntry
+
+_LIBRARIES = ("imagenet-variants", "numpy", "pillow", "pyarrow", "zlib-ng")
+
+
+def check_theirs(final: Path, now: Manifest, old: Manifest | None, there: Iterable[str]) -> None:
+    """Raise Problem when one of the files that are there already is not ours, and not what is to be put there."""
+    ours, digests = old.paths() if old else set(), now.digests()
+    places = {path: final / path for path in sorted(set(there) - ours)}
+    theirs = [path for path, at in places.items() if not at.is_file() or sha256_of(at) != digests[path]]
+    if theirs:
+        others = f", and {len(theirs) - 1} others" if len(theirs) > 1 else ""
+        raise Problem(
+            f"{final}: holds another file at {theirs[0]}{others}, which no {manifest.NAME} lists as this project's. "
+            "Move it away, or choose another --out."
+        )
+
+
+def small_files(dataset: str, splits: Sequence[Ready]) -> dict[str, bytes]:
+    """Return what is written beside the shards, manifest and card left out: pictures and the class table."""
+    texts = {path: content for split in splits for path, content in split.texts.items()}
+    labelled = loaders.load(dataset).DATASET.label_order is not None
+    return texts | ({"classes.tsv": classes.TABLE.read_bytes()} if labelled else {})
+
+
+def merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: Mapping[str, bytes]) -> Manifest:
+    """Return the manifest of the splits that are ready and of the old one's other configs."""
+    configs = {config: dict(entries) for config, entries in old.configs.items()} if old else {}
+    for config in {config for split in splits for config in split.build.configs}:
+        configs[config] = {}
+    for split in splits:
+        _enter(configs, split)
+    known = [config.name for config in loaders.load(dataset).DATASET.configs]
+    names = [name for name in [*known, *sorted(set(configs) - set(known))] if name in configs]
+    ordered = {name: _in_order(dataset, name, configs[name]) for name in names}
+    files = {"classes.tsv": hashlib.sha256(texts["classes.tsv"]).hexdigest()} if "classes.tsv" in texts else {}
+    now = Manifest(dataset, ordered, files, {name: metadata.version(name) for name in _LIBRARIES})
+    # The releases of libraries are told of what was built with them: of the same content, the old ones stay true.
+    return old if old and replace(now, written_with=old.written_with, card=old.card) == old else now
+
+
+def _enter(configs: dict[str, dict[str, SplitEntry]], split: Ready) -> None:
+    """Enter a split under its configs, and under those that share its files and are not built now."""
+    name, folder = split.build.plan.split.name, split.build.folder
+    for config, entries in configs.items():
+        shares = name in entries and entries[name].shards[0].path.rpartition("/")[0] == folder
+        if config in split.build.configs or shares:
+            entries[name] = split.entry
+
+
+def _in_order(dataset: str, config: str, entries: Mapping[str, SplitEntry]) -> dict[str, SplitEntry]:
+    order = [split.name for split in loaders.load(dataset).config(config).splits]
+    return {name: entries[name] for name in [*order, *(set(entries) - set(order))] if name in entries}

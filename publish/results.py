@@ -1,0 +1,83 @@
+"""Files written whole under their names, here or in a store."""
+
+import errno
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from loaders import Problem
+from loaders.files.places import is_local, place, remote
+
+_READ_ONLY = ("hf", "http", "https")  # each file onto the Hub would be a commit of its own
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PARTIAL = ".partial"  # the folder, beside finished files, of what is being made
+
+
+def destination(text: str) -> Path:
+    """Return the path that a person names for results; raises Problem as `place` does, and where one only reads."""
+    path = place(text)
+    if not is_local(path) and remote(path).protocol in _READ_ONLY:
+        raise Problem(
+            f"{text}: results cannot be written to such a URL. Name a folder or a store such as s3://bucket/folder; "
+            "onto the Hub go datasets, with python -m publish --push-to ORG."
+        )
+    return path
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Give out a new file to write, which takes its place when the block is left; by an error, it is removed.
+
+    A store takes only whole files: there, it lies in this machine's folder for temporary files until it is sent.
+    """
+    folder = path.parent if is_local(path) else Path(tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    unique = uuid.uuid4().hex[:8]  # the number of a process is not unique among machines
+    temporary = folder / f"{path.name}.{os.getpid()}-{unique}.tmp"
+    try:
+        yield temporary
+        if is_local(path):
+            temporary.replace(path)
+        else:
+            there = remote(path)
+            there.fs.put_file(str(temporary), there.path)
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:  # a full disk does not say of which file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_disk(file: IO[bytes]) -> None:
+    """Wait until what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def move(origin: Path, path: Path) -> None:
+    """Give a file its final name, within one file system."""
+    if is_local(origin):
+        path.parent.mkdir(exist_ok=True)
+        origin.replace(path)
+    else:
+        copy(origin, path)
+        origin.unlink()
+
+
+def copy(origin: Path, path: Path) -> None:
+    """Copy a file within one store, without its bytes coming here."""
+    remote(path).fs.cp_file(remote(origin).path, remote(path).path)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and what is in it, if it is there."""
+    if is_local(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists():
+        remote(folder).fs.rm(remote(folder).path, recursive=True)

@@ -1,0 +1,1 @@
+"""The sample: small archives in upstream's formats, drawn by a program."""

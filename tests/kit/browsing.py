@@ -1,0 +1,139 @@
+"""The preview as a person sees it: the command runs, Debian's Chromium opens its page."""
+
+import io
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tests.kit import building
+
+COMMAND = (sys.executable, "-m", "publish.preview")
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+    "--force-color-profile=srgb",
+)  # fmt: skip
+_SECONDS = 60
+
+
+def launch_settings() -> dict[str, Any]:
+    """Return how Chromium is started: as root it has no sandbox."""
+    return {"executable_path": str(CHROMIUM), "args": [*FLAGS, *(["--no-sandbox"] if os.getuid() == 0 else [])]}
+
+
+@contextmanager
+def served(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Run the command until the end of the block and give the address that it says."""
+    words = [*COMMAND, *(str(argument) for argument in arguments), "--port", "0"]
+    environment = building.environment() if env is None else dict(env)
+    process = subprocess.Popen(words, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        yield _address(process.stdout)
+    finally:
+        process.terminate()
+        process.wait(_SECONDS)
+        process.stdout.close()
+
+
+def _address(output: IO[str]) -> str:
+    ready, _, _ = select.select([output], [], [], _SECONDS)
+    said = output.readline() if ready else ""
+    assert " is shown at " in said, f"the preview did not start: {said!r}"
+    return said.split(" is shown at ")[1].split()[0]
+
+
+class Viewer:
+    """A tab on the preview: what it asked for, what its console said, and what a person can do there."""
+
+    def __init__(self, tab: Any) -> None:
+        self.tab = tab
+        self.hosts: set[str] = set()
+        self.troubles: list[str] = []
+        tab.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
+        tab.on("console", lambda message: self._heard(message))
+        tab.on("pageerror", lambda error: self.troubles.append(str(error)))
+
+    def _heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.troubles.append(f"{message.type}: {message.text}")
+
+    def open(self, address: str, dataset: str | None = None) -> "Viewer":
+        """Open the page, choose a dataset, and wait for its rows."""
+        self.tab.goto(address)
+        self.tab.wait_for_selector("#rows li, #rows .problem")
+        if dataset:
+            self.choose("dataset", dataset)
+        return self
+
+    def choose(self, name: str, choice: str) -> None:
+        """Choose from a list, and wait for what follows."""
+        with self.turned():
+            self.tab.locator(f"#{name} input").click()
+            self.options(name, name=choice, exact=True).click()
+
+    def options(self, list_name: str, **filters: Any) -> Any:
+        """Return the choices of an open list; those of another may still be going from the page."""
+        return self.tab.locator(f"#{list_name}").get_by_role("option", **filters)
+
+    def choose_class(self, text: str) -> None:
+        """Type into the list of classes and choose the only one that is left, and wait for its rows."""
+        field = self.tab.locator("#label input")
+        field.click()
+        field.press("Control+A")
+        field.press_sequentially(text)
+        with self.turned():
+            self.options("label").filter(has_text=text).click()
+
+    @contextmanager
+    def turned(self) -> Iterator[None]:
+        """Wait until the rows that are there at the start of the block have gone and others are there."""
+        self.tab.evaluate("() => document.querySelector('#rows :is(ol, .problem)').dataset.old = 1")
+        yield
+        self.tab.wait_for_function("() => document.querySelector('#rows :is(ol, .problem):not([data-old])')")
+
+    def press(self, name: str) -> None:
+        """Press a button that turns the page."""
+        with self.turned():
+            self.tab.get_by_role("button", name=name).click()
+
+    def show(self, name: str) -> Any:
+        """Turn to a tab of the page."""
+        self.tab.get_by_role("tab", name=name, exact=True).click()
+        return self.tab.locator(f"#{name.lower()}")
+
+    @property
+    def rows(self) -> list[tuple[int, str, str]]:
+        """The rows on the page: number, label, and the label's name."""
+        script = "all => all.map(e => [e.dataset.row, e.dataset.label, e.querySelector('strong')?.textContent ?? ''])"
+        return [(int(row), label, name) for row, label, name in self.tab.locator("#rows li").evaluate_all(script)]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [row for row, _, _ in self.rows]
+
+    @property
+    def sources(self) -> list[str]:
+        """The addresses of the images."""
+        found: list[str] = self.tab.locator("#rows li img").evaluate_all("all => all.map(e => e.src)")
+        return found
+
+    @property
+    def said(self) -> str:
+        """The text above the rows and in place of them."""
+        return str(self.tab.locator("#where").inner_text() + self.tab.locator("#rows").inner_text())
+
+
+def pixels(png: bytes) -> npt.NDArray[np.uint8]:
+    """Return an image as uint8 [H, W, 3]."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))

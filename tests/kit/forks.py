@@ -1,0 +1,143 @@
+"""Commands run in processes that start in no time: a server that has imported everything forks one for each.
+
+What is run is a module's `main`, in a process of its own with its own variables, exit code and output, that a signal
+can kill. The server's environment at its start is what the libraries saw when they were imported. Three things can be
+turned here that no option turns: `hurry` divides every wait of the process, `timeout` is its patience with a silent
+server (seconds), and `shards` is how many shards a train split is cut into.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO
+from unittest import mock
+
+from loaders.base.dataset import Split, shard_rows
+
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command: `python -m MODULE ARGUMENTS`, with what is typed into it and the file its output goes to."""
+
+    module: str
+    arguments: list[str]
+    output: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    typed: str = ""
+    hurry: float = 1.0
+    timeout: float | None = None
+    shards: int | None = None
+
+
+class Forks:
+    """The server's handle: one command at a time."""
+
+    def __init__(self, environment: Mapping[str, str], cwd: Path) -> None:
+        command = [sys.executable, "-m", "tests.kit.forks"]
+        self._server = subprocess.Popen(
+            command, env=dict(environment), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.pid = 0
+
+    def run(self, job: Job) -> int:
+        """Run a command to its end and return its exit code, the signal's negative number if it was killed."""
+        assert self._server.stdin
+        self._server.stdin.write(json.dumps(asdict(job)) + "\n")
+        self._server.stdin.flush()
+        self.pid = self._answer()
+        return self._answer()
+
+    def _answer(self) -> int:
+        assert self._server.stdout
+        return int(self._server.stdout.readline())
+
+    def close(self) -> None:
+        """End the server."""
+        assert self._server.stdin
+        self._server.stdin.close()
+        self._server.wait(SECONDS)
+        if self._server.stdout:
+            self._server.stdout.close()
+
+
+def serve(lines: IO[str]) -> None:
+    """Fork a process for each line."""
+    for module in (
+        "datasets",
+        "publish.__main__",
+        "publish.build.run",
+        "publish.hub.push",
+        "publish.check",
+        "publish.withdraw",
+    ):
+        importlib.import_module(module)
+    for line in lines:
+        pid = os.fork()
+        if not pid:
+            os._exit(_become(Job(**json.loads(line))))
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def _become(job: Job) -> int:
+    code: object = 1
+    output = os.open(job.output, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    read, write = os.pipe()
+    os.write(write, job.typed.encode())
+    os.close(write)
+    sys.stdin = os.fdopen(read)
+    os.environ |= job.variables
+    try:
+        _turn(job)
+        code = _main(job)(job.arguments)
+    except SystemExit as stop:
+        code = stop.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code if isinstance(code, int) else 1
+
+
+def _main(job: Job) -> Callable[[list[str]], int]:
+    name = "publish.__main__" if job.module == "publish" else job.module
+    main: Callable[[list[str]], int] = importlib.import_module(name).main
+    return main
+
+
+def _turn(job: Job) -> None:
+    from loaders import imagenet_resized
+    from publish.hub import client
+
+    warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
+    sleep = time.sleep
+    if job.hurry != 1.0:
+        mock.patch.object(time, "sleep", lambda seconds: sleep(seconds / job.hurry)).start()
+    if job.timeout:
+        mock.patch.object(client, "SILENCE", job.timeout).start()
+    if job.shards:
+        mock.patch.object(imagenet_resized, "shard_rows", partial(_cut, job.shards)).start()
+
+
+def _cut(count: int, rows: int, split: Split) -> list[int]:
+    return (
+        shard_rows(rows, split)
+        if split.name != "train"
+        else [rows * (i + 1) // count - rows * i // count for i in range(count)]
+    )
+
+
+if __name__ == "__main__":
+    serve(sys.stdin)

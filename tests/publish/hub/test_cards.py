@@ -1,0 +1,225 @@
+"""The README on the Hub is people's too: what they wrote stays, what we computed is ours, the rest is not touched."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from publish.card.render import MARK, OWNED_KEYS, owned
+from tests.kit.pushing import Desk, card, contents, front, is_whole, read_manifest
+
+
+@pytest.fixture
+def newer(desk: Desk) -> Path:
+    """Archives of another 40 rows, to be published after the first 60; and the first are published."""
+    desk.push()
+    return desk.lay("newer", 40, variation=1)
+
+
+def edited(desk: Desk, edit: Callable[[str], str]) -> str:
+    """Let a person edit the card; return the new head."""
+    before = card(desk.repo())
+    assert edit(before) != before
+    return desk.hub.commit(desk.name(), {"README.md": edit(before).encode()}, title="Edit the card")
+
+
+def rows_said(text: str) -> int:
+    infos = front(text)["dataset_info"]
+    return int(infos[0]["splits"][0]["num_examples"])
+
+
+def part(text: str, name: str) -> str:
+    return next(mark["body"] for mark in MARK.finditer(text) if mark["name"] == name)
+
+
+def in_prose(text: str) -> str:
+    return text + "\n## A word of ours\n\nWritten by a person, with a `snippet` and an umlaut: ü.\n"
+
+
+def in_their_key(text: str) -> str:
+    return text.replace("---\n", "---\n# a comment of theirs\nour_key:\n  nested: [1, two]\n", 1)
+
+
+def in_a_template_key(text: str) -> str:
+    return re.sub(r"(?m)^pretty_name: .*$", "pretty_name: Another name", text)
+
+
+@pytest.mark.keeps("P13")
+@pytest.mark.parametrize(
+    ("edit", "trace"),
+    [
+        (in_prose, "Written by a person, with a `snippet` and an umlaut: ü."),
+        (in_their_key, "# a comment of theirs\nour_key:\n  nested: [1, two]\n"),
+        (in_a_template_key, "\npretty_name: Another name\n"),
+    ],
+)
+def test_an_edit_of_theirs_survives(edit: Callable[[str], str], trace: str, desk: Desk, newer: Path) -> None:
+    edited(desk, edit)
+    said = desk.push(source=newer)
+    text = card(desk.repo())
+    assert trace in text
+    assert (said.commits, rows_said(text), is_whole(desk.repo())) == (1, 40, True)
+    data = front(text)
+    assert {key: data[key] for key in OWNED_KEYS} == owned(read_manifest(desk.repo()))
+    again = desk.push(source=newer)
+    assert again.commits == 0
+
+
+def with_a_comment(text: str) -> str:
+    return text.replace("license: other\n", "license: other  # agreed, do not change\n", 1)
+
+
+def laid_out(text: str) -> str:
+    return re.sub(r"(?m)^tags:\n(?:- .*\n)+", lambda tags: tags[0].replace("\n- ", "\n  - "), text)
+
+
+def as_on_windows(text: str) -> str:
+    return text.replace("\n", "\r\n")
+
+
+THEIRS = [in_prose, in_their_key, in_a_template_key, with_a_comment, laid_out, as_on_windows]
+
+
+@pytest.mark.keeps("P10", "P13")
+@pytest.mark.parametrize("edit", THEIRS)
+def test_an_edit_of_theirs_alone_is_no_reason_for_a_commit(edit: Callable[[str], str], desk: Desk) -> None:
+    desk.push()
+    head = edited(desk, edit)
+    assert desk.push().commits == 0
+    assert desk.repo().head() == head
+
+
+@pytest.mark.keeps("P13")
+@pytest.mark.parametrize("edit", THEIRS)
+def test_all_that_is_not_computed_stays_to_the_character(edit: Callable[[str], str], desk: Desk, newer: Path) -> None:
+    edited(desk, edit)
+    desk.push(source=newer)
+    there = card(desk.repo())
+    desk.hub._repos.pop(desk.name())
+    desk.forget()
+    desk.push(source=newer)
+    assert there == edit(card(desk.repo()))
+    assert there != card(desk.repo())
+
+
+def test_a_part_that_someone_copied_and_edited(desk: Desk, newer: Path) -> None:
+    def copied(text: str) -> str:
+        mark = next(mark for mark in MARK.finditer(text) if mark["name"] == "measured: sizes")
+        return text.replace(mark[0], f"{mark[1]}A line of a person.\n{mark[4]}\n\n{mark[0]}")
+
+    head = edited(desk, copied)
+    said = desk.push(source=newer, code=1)
+    assert "edited by a person: part measured: sizes. Nothing was changed." in said.text
+    assert "\n-A line of a person.\n" in said.text
+    assert desk.repo().head() == head
+
+
+def in_our_key(text: str) -> str:
+    return text.replace("num_examples: 60", "num_examples: 61")
+
+
+def in_our_part(text: str) -> str:
+    return re.sub(r"(<!-- begin measured: sizes -->\n)", r"\1A line of a person.\n", text)
+
+
+def without_our_part(text: str) -> str:
+    return MARK.sub(lambda mark: "" if mark["name"] == "measured: sizes" else mark[0], text)
+
+
+def without_our_key(text: str) -> str:
+    return re.sub(r"(?ms)^size_categories:\n- [^\n]*\n", "", text)
+
+
+OURS = [
+    (in_our_key, "yaml dataset_info", '-    "num_examples": 61'),
+    (in_our_part, "part measured: sizes", "-A line of a person."),
+    (without_our_part, "part measured: sizes", "+| config | split | rows |"),
+    (without_our_key, "yaml size_categories", "+ "),
+]
+
+
+@pytest.mark.keeps("P13")
+@pytest.mark.parametrize(("edit", "name", "line"), OURS)
+def test_an_edit_of_ours_stops_with_a_diff(
+    edit: Callable[[str], str], name: str, line: str, desk: Desk, newer: Path
+) -> None:
+    head = edited(desk, edit)
+    said = desk.push(source=newer, code=1)
+    assert f"computed parts of the card were edited by a person: {name}. Nothing was changed." in said.text
+    assert f"--- there: {name}\n+++ ours: {name}\n" in said.text
+    assert f"\n{line}" in said.text
+    assert "--overwrite-card" in said.text
+    assert (said.commits, desk.repo().head()) == (0, head)
+
+
+@pytest.mark.parametrize(("edit", "name", "line"), OURS)
+def test_it_goes_on_when_told_to(edit: Callable[[str], str], name: str, line: str, desk: Desk, newer: Path) -> None:
+    edited(desk, lambda text: in_prose(edit(text)))
+    desk.push("--overwrite-card", source=newer)
+    text = card(desk.repo())
+    assert "Written by a person" in text
+    assert rows_said(text) == 40
+    assert "A line of a person" not in text
+    assert {key: front(text)[key] for key in OWNED_KEYS} == owned(read_manifest(desk.repo()))
+    assert "train | 40 |" in part(text, "measured: sizes")
+    assert desk.push(source=newer).commits == 0
+
+
+def test_a_card_that_cannot_be_read(desk: Desk, newer: Path) -> None:
+    head = edited(desk, lambda _: "No YAML at all.\n")
+    said = desk.push(source=newer, code=1)
+    assert "README.md: expected a card that starts with YAML between lines of ---; found none" in said.text
+    assert desk.repo().head() == head
+    desk.push("--overwrite-card", source=newer)
+    assert rows_said(card(desk.repo())) == 40
+
+
+def test_a_card_that_was_there_before_us(desk: Desk) -> None:
+    """A repository made on the Hub's own page comes with one: its prose stays, and it gets our keys and parts."""
+    desk.hub.add_repo(desk.name(), "alice", private=True)
+    desk.hub.commit(desk.name(), {"README.md": b"---\nlicense: other\n---\n# Theirs\n"})
+    desk.push()
+    text = card(desk.repo())
+    assert text.startswith("---\nlicense: other\n")
+    assert "# Theirs\n" in text
+    assert rows_said(text) == 60
+    assert "train | 60 |" in part(text, "measured: sizes")
+    assert desk.push().commits == 0
+
+
+@pytest.mark.keeps("P14")
+def test_files_of_people_survive(desk: Desk, newer: Path) -> None:
+    theirs = {"LICENSE": b"Theirs.\n", "notebooks/look.ipynb": b"{}", "8x8/notes.txt": b"Beside the shards.\n"}
+    desk.hub.commit(desk.name(), dict(theirs))
+    desk.push(source=newer)
+    assert {path: desk.repo().read(path) for path in theirs} == theirs
+    assert is_whole(desk.repo())
+
+
+@pytest.mark.keeps("P14", "P19")
+@pytest.mark.parametrize("path", ["classes.tsv", "8x8/validation-00000-of-00001.parquet"])
+def test_a_file_of_theirs_at_a_path_of_ours_is_left_alone(path: str, desk: Desk) -> None:
+    desk.hub.add_repo(desk.name(), "alice", private=True)
+    head = desk.hub.commit(desk.name(), {path: b"Theirs.\n"})
+    said = desk.push(code=1)
+    assert f"holds another file at {path}, which this project did not put there. Move it away." in said.text
+    assert desk.repo().head() == head
+
+
+@pytest.mark.keeps("P19")
+def test_a_repository_that_could_not_be_loaded_is_refused(desk: Desk) -> None:
+    desk.hub.add_repo(desk.name(), "alice", private=True)
+    head = desk.hub.commit(desk.name(), {"imagenet_resized.py": b"# A loading script.\n"})
+    said = desk.push(code=1)
+    assert "holds imagenet_resized.py, and `datasets` refuses to load a repository with it" in said.text
+    assert desk.repo().head() == head
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "classes.tsv", "8x8/train-00001-of-00002.parquet", "README.md"])
+def test_what_someone_removed_comes_back(lost: str, desk: Desk) -> None:
+    desk.push()
+    before = contents(desk.repo())
+    desk.hub.commit(desk.name(), {lost: None})
+    said = desk.push()
+    assert (contents(desk.repo()), said.commits, said.sent) == (before, 1, 0)

@@ -1,0 +1,142 @@
+"""The command: what it is given, what it refuses in one line, and that it answers to this machine alone."""
+
+import json
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from publish import manifest
+from tests.kit import building, making
+from tests.kit.browsing import COMMAND, served
+
+
+def refused(*arguments: object, cwd: Path | None = None) -> str:
+    """Run the command, which has to end with 1 and a line of its own, and return that."""
+    done = building.run(*COMMAND, *arguments, cwd=cwd)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    assert "expected a dataset repository, or a folder of some; found no manifest.json" in refused(tmp_path)
+
+
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "README.md").write_text("# Photos\n")
+    said = refused(tmp_path)
+    assert f"{tmp_path}: expected a dataset repository" in said
+    assert f"python -m publish --config all --sample --out {tmp_path}" in said
+
+
+def test_without_a_folder_it_is_hub_and_says_so(tmp_path: Path) -> None:
+    assert refused(cwd=tmp_path).startswith("error: hub: expected a folder, or ORG/NAME on the Hub; it is neither.")
+
+
+def test_a_manifest_that_cannot_be_read_is_named(built: Path, tmp_path: Path) -> None:
+    repository = making.copied(built, tmp_path)
+    (repository / manifest.NAME).write_text("{")
+    assert f"{repository}/manifest.json: expected a manifest of this project" in refused(repository)
+
+
+def test_a_port_in_use_is_refused(built: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = refused(built, "--port", port)
+    assert said == f"error: port {port} of 127.0.0.1: Address already in use. Name another with --port.\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_what_is_no_port_is_refused(port: str, tmp_path: Path) -> None:
+    done = building.run(*COMMAND, tmp_path, "--port", port)
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+
+
+def test_without_gradio_it_says_what_to_install(built: Path) -> None:
+    without = "import sys; sys.modules['gradio'] = None"
+    code = f"{without}; from publish.preview.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    done = building.run(sys.executable, "-c", code, built)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: gradio is not installed: install the extra `preview` (pip install -e '.[preview]').\n"
+
+
+def fetch(address: str, path: str = "", host: str | None = None) -> tuple[int, dict[str, str], str]:
+    request = urllib.request.Request(address + path, headers={"Host": host} if host else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, dict(answer.headers), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read().decode()
+
+
+def test_the_page_asks_nobody_else(address: str) -> None:
+    """Not even if something in it wanted to: the browser is told so with every answer."""
+    for path in ("", "config", "theme.css", "nothing-of-this-name"):
+        headers = fetch(address, path)[1]
+        policy = {name.lower(): value for name, value in headers.items()}["content-security-policy"]
+        assert policy.startswith("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:;"), path
+
+
+def test_another_name_for_this_machine_is_not_answered(address: str) -> None:
+    """A page from elsewhere whose name is made to lead here reads nothing."""
+    assert fetch(address, host="evil.example")[0] == 400
+    assert fetch(address, host=f"localhost:{address.rpartition(':')[2].strip('/')}")[0] == 200
+
+
+def test_no_file_of_the_machine_is_served(address: str, built: Path) -> None:
+    for path in (built / "imagenet_resized" / "manifest.json", Path("/etc/passwd")):
+        assert fetch(address, f"gradio_api/file={path}")[0] in (403, 404)
+
+
+def test_analytics_are_off(address: str) -> None:
+    config = json.loads(fetch(address, "config")[2])
+    assert config["analytics_enabled"] is False
+
+
+_WATCH = """
+import os, socket
+for name in ("connect", "connect_ex"):
+    def watched(self, address, call=getattr(socket.socket, name)):
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1"):
+            open(os.environ["ASKED"], "a").write(f"{address}\\n")
+        return call(self, address)
+    setattr(socket.socket, name, watched)
+def resolved(host, *rest, call=socket.getaddrinfo, **more):
+    if host not in (None, "127.0.0.1", "localhost"):
+        open(os.environ["ASKED"], "a").write(f"{host}\\n")
+    return call(host, *rest, **more)
+socket.getaddrinfo = resolved
+"""
+
+
+def test_the_command_itself_asks_nobody(built: Path, tmp_path: Path) -> None:
+    """Neither Gradio nor another library calls home, from the import to the end."""
+    (tmp_path / "sitecustomize.py").write_text(_WATCH)
+    asked = tmp_path / "asked"
+    paths = f"{tmp_path}{os.pathsep}{building.ROOT}"
+    env = building.environment(PYTHONPATH=paths, ASKED=str(asked))
+    building.run(sys.executable, "-c", "import socket; socket.create_connection(('localhost.invalid', 9))", env=env)
+    assert asked.read_text() == "localhost.invalid\n"  # it would be seen
+    asked.unlink()
+    with served(built, env=env) as address:
+        for path in ("", "config"):
+            assert fetch(address, path)[0] == 200
+    assert not asked.exists()
+
+
+def test_it_starts_from_any_folder(built: Path, tmp_path: Path) -> None:
+    """And the line to copy is for that folder."""
+    (tmp_path / "hub").symlink_to(built)
+    with served(cwd=tmp_path) as address:
+        assert fetch(address)[0] == 200

@@ -1,0 +1,203 @@
+"""What data and cards may hold: text that is no text, pictures from elsewhere, odd images, damage."""
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from publish.preview import card, markup
+from publish.preview.rows import Row
+from tests.kit import making
+from tests.kit.browsing import Viewer, served
+
+LONG = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerkbauunte"
+NAMES = [
+    '<img src=x onerror="window.ran=1">',
+    LONG,
+    "${window.ran=2} {{7*7}} `x`",
+    "</script><script>window.ran=3</script>",
+]
+CARD = """# A card
+<script>window.ran=4</script> <img src="none.png" onerror="window.ran=5" alt="none"> <svg onload="window.ran=6"></svg>
+<iframe src="https://example.org/frame"></iframe> <a href="javascript:window.ran=7">press</a>
+
+![away](https://example.org/a.png) <img src='//example.org/b.png' alt='off'> ![up](../../../etc/passwd)
+
+${window.ran=8} {{7*7}}
+
+```markdown
+![kept as it is](https://example.org/c.png)
+```
+"""
+
+
+def image(width: int, height: int, kind: str, seed: int = 0) -> bytes:
+    """Encode noise, which hides nothing."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)).save(file, kind)
+    return file.getvalue()
+
+
+def test_nothing_that_a_dataset_says_is_run(built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]) -> None:
+    repository = making.copied(built, tmp_path)
+    making.with_rows(repository, [image(8, 8, "PNG", i) for i in range(4)], range(4), NAMES)
+    text = (repository / "README.md").read_text()
+    (repository / "README.md").write_text(text.partition("\n# ")[0] + "\n" + CARD)
+    with served(repository) as address:
+        viewer = open_tab().open(address)
+        viewer.choose("split", making.SPLIT)
+        assert [name for _, _, name in viewer.rows] == NAMES
+        viewer.tab.locator("#label input").click()
+        assert viewer.tab.get_by_role("option", name=re.compile(r" \(\d\)$")).count() == len(NAMES)
+        viewer.tab.keyboard.press("Escape")
+        assert viewer.show("Statistics").locator("rect").count() == len(NAMES)
+        shown = viewer.show("Card")
+        said = shown.inner_text()
+        press = shown.get_by_text("press")
+        press.click()
+        assert viewer.tab.evaluate("window.ran ?? 0") == 0
+    assert [f"[{name}: this picture is not in the repository" in said for name in ("none", "away", "off", "up")] == [
+        True
+    ] * 4
+    assert "{window.ran=8} {{7*7}}" in said
+    assert "![kept as it is](https://example.org/c.png)" in said
+
+
+def test_what_a_card_asks_for_elsewhere_is_stopped_by_the_browser(
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]
+) -> None:
+    """Whatever gets past the sanitizer: no request leaves, and the page goes on."""
+    repository = making.copied(built, tmp_path)
+    with (repository / "README.md").open("a") as file:
+        file.write('\n<div style="background: url(https://example.org/a.png)">styled</div>\n')
+    with served(repository) as address:
+        viewer = open_tab().open(address)
+        stopped: list[str] = []
+        viewer.tab.on("requestfailed", lambda request: stopped.append(f"{request.url} {request.failure}"))
+        viewer.show("Card").get_by_text("styled").scroll_into_view_if_needed()
+        viewer.tab.wait_for_function("() => document.querySelector('#card').innerText.includes('styled')")
+        viewer.show("Rows")
+        viewer.press("Next 100")
+    assert [said for said in stopped if not said.endswith(" csp")] == []
+    assert all("Content Security Policy" in trouble for trouble in viewer.troubles)
+    viewer.troubles.clear()
+    viewer.hosts.discard("example.org")  # it was asked for, and not sent: `stopped` has it
+
+
+def test_long_labels_and_photographs_stand_beside_small_images(
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]
+) -> None:
+    repository = making.copied(built, tmp_path)
+    images = [image(8, 8, "PNG"), image(500, 375, "JPEG"), image(8, 8, "PNG")[:60], image(375, 500, "JPEG")]
+    making.with_rows(repository, images, [0, 1, 2, -1], ["tench", LONG, "a name " * 9])
+    with served(repository) as address:
+        viewer = open_tab(400).open(address)
+        viewer.choose("split", making.SPLIT)
+        assert [name for _, _, name in viewer.rows] == ["tench", LONG, "a name " * 9, "-1"]
+        assert viewer.tab.evaluate("document.documentElement.scrollWidth") <= 400
+        boxes = [viewer.tab.locator("#rows li").nth(i).bounding_box() for i in range(4)]
+        parts = viewer.tab.locator("#rows li").nth(1).locator("img, strong, small")
+        for part in (parts.nth(i).bounding_box() for i in range(parts.count())):
+            assert boxes[1]["x"] <= part["x"] <= part["x"] + part["width"] <= boxes[1]["x"] + boxes[1]["width"]
+        assert "this image cannot be decoded" in viewer.tab.locator("#rows li").nth(2).inner_text()
+        assert [len(viewer.sources), "500x375 JPEG" in viewer.said, "375x500 JPEG" in viewer.said] == [3, True, True]
+
+
+def test_an_empty_class_says_so(built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]) -> None:
+    repository = making.copied(built, tmp_path)
+    making.with_rows(repository, [image(8, 8, "PNG")], [0], ["tench", "goldfish"])
+    with served(repository) as address:
+        viewer = open_tab().open(address)
+        viewer.choose("split", making.SPLIT)
+        viewer.choose_class("goldfish")
+        assert viewer.rows == []
+        assert viewer.said.strip() == "No row is of this class."
+
+
+def test_a_damaged_shard_is_named_in_place_of_its_rows(
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]
+) -> None:
+    """The other shards and splits are still shown; when it is mended, so is it."""
+    repository = making.copied(built, tmp_path)
+    path = making.shard_of(repository, number=1)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1000])
+    with served(repository) as address:
+        viewer = open_tab().open(address)
+        assert viewer.numbers == list(range(100))
+        jump(viewer, 1500)
+        assert "8x8/train-00001-of-00002.parquet: cannot be read: its last four bytes are not PAR1" in viewer.said
+        assert f"`python -m publish.check {repository}` says what is wrong" in viewer.said
+        viewer.choose("split", "validation")
+        assert viewer.numbers == list(range(100))
+        path.unlink()
+        viewer.choose("split", "train")
+        jump(viewer, 1500)
+        assert "train-00001-of-00002.parquet: cannot be read: it is not there" in viewer.said
+        path.write_bytes(whole)
+        jump(viewer, 1501)
+        assert viewer.numbers == list(range(1501, 1601))
+
+
+def test_a_repository_that_is_built_anew_is_read_anew(
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]
+) -> None:
+    repository = making.copied(built, tmp_path)
+    with served(repository) as address:
+        viewer = open_tab().open(address)
+        viewer.choose("split", making.SPLIT)
+        assert len(viewer.rows) == 100
+        making.with_rows(repository, [image(8, 8, "PNG")], [0], ["tench"])
+        viewer.tab.reload()
+        viewer.tab.wait_for_selector("#rows li")
+        viewer.choose("split", making.SPLIT)
+        assert viewer.rows == [(0, "0", "tench")]
+
+
+def jump(viewer: Viewer, row: int) -> None:
+    with viewer.turned():
+        viewer.tab.locator("#row input").fill(str(row))
+        viewer.tab.locator("#row input").press("Enter")
+
+
+# Without a browser
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![a](pictures/a.png)",
+        '![a](pictures/a.png "title")',
+        '<img src="pictures/a.png" alt="a">',
+        "<IMG alt='a' width=\"3\" src='./pictures/a.png'/>",
+    ],
+)
+def test_pictures_of_the_repository_become_part_of_the_card(text: str) -> None:
+    files = {"pictures/a.png": b"picture"}
+    found = card.shown(f"---\nlicense: mit\n---\n# Card\n{text}\n", files.__getitem__)
+    source = f"data:image/png;base64,{base64.b64encode(b'picture').decode()}"
+    assert found.startswith(f'# Card\n<img src="{source}" alt="a"')
+    assert found.count("src=") == 1
+
+
+def test_code_on_a_card_is_left_alone() -> None:
+    code = "```python\nx = '![a](b.png)'  # <img src=\"b.png\">\n```", "````md\n```\n[x](#y)\n````"
+    text = f"one\n{code[0]}\ntwo ![a](b.png)\n{code[1]}\nthree"
+    found = card.shown(text, {"b.png": b""}.__getitem__)
+    assert found == text.replace("two ![a](b.png)", 'two <img src="data:image/png;base64," alt="a">')
+
+
+def test_a_card_without_yaml_is_whole() -> None:
+    assert card.shown("# Card\n\n---\n\nmore\n\n---\n", lambda path: b"") == "# Card\n\n---\n\nmore\n\n---\n"
+
+
+def test_no_text_of_a_row_is_markup() -> None:
+    row = Row(3, None, 0, {"file_name": "<b>${x}</b>"})
+    found = markup.rows([row], ["<i>{{name}}</i>"])
+    assert not {"<i>", "<b>", "{", "$", "`"} & {found[i : i + n] for i in range(len(found)) for n in (1, 3)}
+    assert "&lt;i&gt;&#123;&#123;name&#125;&#125;&lt;/i&gt;" in found

@@ -1,0 +1,91 @@
+"""What tests of a cluster share: a Hub, a store and a cluster whose workers have a login and credentials for both."""
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from publish.sample import archives as writers
+from tests.kit.building import environment
+from tests.kit.cluster import Cluster, Process, start
+from tests.kit.hub import Hub, running
+
+TOKEN = "hf_worker0123456789"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster, the Hub it publishes to, and an S3-compatible store; `env` is of a machine that may use both."""
+
+    cluster: Cluster
+    hub: Hub
+    env: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    folder = tmp_path_factory.mktemp("cluster")
+    with running() as hub:
+        hub.add_user(TOKEN, "worker", orgs={"lab": "write"})
+        env = environment() | hub.client_env(folder / "hf", TOKEN) | {"XDG_CACHE_HOME": str(folder / "cache")}
+        port = _free_port()
+        env |= _credentials(port)
+        store = start(folder / "moto.log", "-m", "moto.server", "-H", "127.0.0.1", "-p", port, env=env)
+        cluster = Cluster(folder, env)
+        try:
+            store.wait_until(lambda: _answers(port))
+            cluster.begin(4)
+            yield Site(cluster, hub, env)
+        finally:
+            cluster.end()
+            store.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _credentials(port: int) -> dict[str, str]:
+    """Return what the S3 client reads on each machine."""
+    return {
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": "secretkey0123456789",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+    }
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+        return True
+    return False
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of four shards that take seconds each: their photographs are decoded, each once."""
+    folder = tmp_path_factory.mktemp("large")
+    photo = writers.jpeg(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8))
+    config = "matched-frequency"
+    rows = [(n % 1000, writers.v2_name(config, n, n % 1000), photo) for n in range(2400)]
+    writers.write_v2(folder, config, [(str(label), name, photo) for label, name, photo in rows])
+    return folder
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[list[Process]]:
+    """Processes that a test started, ended with it."""
+    started: list[Process] = []
+    yield started
+    for each in started:
+        each.kill()
