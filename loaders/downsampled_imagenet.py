@@ -11,14 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from zlib_ng import zlib_ng
 
 from loaders._errors import SourceProblem
 from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
 from loaders.formats import tars
-from loaders.images import arrow, png
-from loaders.images.pillow import decoding, opened
+from loaders.images import arrow, chunks, png
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Found, Source
 
@@ -115,28 +113,16 @@ def batches(job: Job) -> Iterator[Batch]:
 
 def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.uint8]:
     try:
-        with decoding():
-            image = opened(file, ("PNG",))
-            found = f"{image.mode} {image.width}x{image.height}"
-            if found == f"RGB {size}x{size}":  # read before a pixel is decoded: no header can ask for gigabytes
-                _check_crcs(file)  # Pillow leaves them unread, and some damage makes sense to it
-                return np.asarray(image)
+        picture = chunks.opened(file)
+        found = str(picture.header)
+        if found == f"RGB {size}x{size}":  # known before a pixel is decoded: no header can ask for gigabytes
+            return picture.pixels()
     except ValueError as error:
         found = str(error)
     raise SourceProblem(
         f"{path}: the member at byte {offset:,} should be an RGB PNG of {size}x{size}, found: {found}. "
         "Download the archive again."
     )
-
-
-def _check_crcs(file: bytes) -> None:
-    """Raise ValueError when a chunk's CRC-32 is wrong. PNG, 5.3: length, type, data, CRC of type and data."""
-    place = 8
-    while place < len(file):
-        end = place + 8 + int.from_bytes(file[place : place + 4], "big")
-        if zlib_ng.crc32(file[place + 4 : end]) != int.from_bytes(file[end : end + 4], "big"):
-            raise ValueError("a wrong CRC-32")
-        place = end + 4
 
 
 __getattr__ = lazy_builder(__name__)

@@ -9,8 +9,9 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from loaders.images import chunks
+
 FORMATS = ("JPEG", "PNG")  # ILSVRC has one PNG, named .JPEG; of Pillow's many others, one runs Ghostscript
-_PIXELS = 1 << 26  # 200 MB once decoded
 
 # All that Pillow raises over damaged bytes. The bytes are in memory, so that an OSError is never of the disk.
 _DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
@@ -20,14 +21,17 @@ _DAMAGE += (struct.error, zlib.error, AttributeError, OverflowError, Image.Decom
 def opened(file: Any, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """Return a picture whose header is read, and not yet its pixels. `file` is bytes or any buffer.
 
-    Called inside of `decoding`. Raises ValueError for what has another format, and for more pixels than 2^26.
+    Called inside of `decoding`. Raises ValueError for what has another format, for more pixels than 2^26, and for a PNG
+    that holds fewer or more rows than it says: Pillow would give the rest of them black, or drop them.
     """
     try:
         image = Image.open(io.BytesIO(file), formats=formats)
     except UnidentifiedImageError:
         raise ValueError("neither a JPEG nor a PNG" if formats == FORMATS else f"no {' or '.join(formats)}") from None
-    if image.width * image.height > _PIXELS:
+    if image.width * image.height > chunks.PIXELS:
         raise ValueError(f"it claims {image.width} x {image.height} pixels")
+    if image.format == "PNG":
+        chunks.opened(bytes(file), alone=False).check()
     return image
 
 
