@@ -15,3 +15,8 @@ class MissingSources(Problem):
 
 class UnknownConfig(Problem):
     """A dataset or config that does not exist; the text names the near ones. Exits 2."""
+
+
+def shown(text: str | bytes, most: int = 100) -> str:
+    """Return how an error shows a text that came out of a file: quoted, and a long one without its end."""
+    return repr(text[:most]) + ("..." if len(text) > most else "")

@@ -6,6 +6,7 @@ that a batch of 1.6 GB is never whole in memory, and no code that a file names i
 
 import io
 import math
+import re
 import threading
 import zipfile
 from collections.abc import Callable
@@ -16,12 +17,11 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy
 
-from loaders._errors import SourceProblem
+from loaders._errors import SourceProblem, shown
 from loaders.files.places import identity
 from loaders.formats import pickles
-from loaders.formats.streams import ByteRange, open_range
+from loaders.formats.streams import open_range
 from loaders.formats.untrusted import reading
 from loaders.formats.zips import MemberStream, find_zip_member, zip_directory
 
@@ -29,7 +29,11 @@ U8 = npt.NDArray[np.uint8]
 _DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
 _MOST_ROWS = 1_281_167  # of all batches together
 _SKIPPED = 1 << 22  # bytes of a compressed stream that are inflated at a time only to get past them
-_HEADER_LIMIT = 10_000  # characters of an npy header; upstream's have about 100
+_HEADER_LIMIT = 1_000  # characters of an npy header; upstream's have about 100
+_NPY_ENTRY = re.compile(
+    r"'(descr|fortran_order|shape)': *('[<>=|]?[a-zA-Z?]\d{0,9}'|True|False|\([\dL, ]{0,150}\)),? *"
+)
+_NPY_HEADER = re.compile(rf"\{{(?:{_NPY_ENTRY.pattern}){{3}}\}}\s*")
 
 
 class Stored(Protocol):
@@ -72,9 +76,8 @@ class OpenBatch:
     def _checked_data(self, size: int) -> Stored:
         missing = {"data", "labels"} - set(self._arrays)
         if missing:
-            raise SourceProblem(
-                f"{self.file}: has no {' and no '.join(sorted(missing))}, found {sorted(self._arrays)}."
-            )
+            found = ", ".join(shown(name) for name in sorted(self._arrays)) or "neither"
+            raise SourceProblem(f"{self.file}: has no {' and no '.join(sorted(missing))}, found {found}.")
         data = self._arrays["data"]
         if data.shape and data.shape[0] > _MOST_ROWS:
             raise SourceProblem(f"{self.file}: claims {data.shape[0]:,} rows, expected at most {_MOST_ROWS:,}.")
@@ -175,8 +178,9 @@ def _arrays(file: BatchFile) -> dict[str, Stored]:
         members = {info.filename.removesuffix(".npy"): info for info in infos}
         return {name: _NpzArray.read(file, opens, info) for name, info in members.items() if name in ("data", "labels")}
     if file.member is None and start[:1] == b"\x80":
-        with reading(file.path, "the pickle"):
-            return {name: _RawArray(file.path, a) for name, a in pickles.arrays(file.path).items() if name != "mean"}
+        with reading(file.path, "the pickle"), opens() as stream:
+            found = pickles.arrays(stream, str(file))
+        return {name: _RawArray(opens, array) for name, array in found.items() if name != "mean"}
     raise SourceProblem(f"{file}: expected an npz or a pickled batch, found neither.")
 
 
@@ -218,17 +222,25 @@ def _npz_stream(file: BatchFile, opens: Callable[[], BinaryIO], info: zipfile.Zi
 
 
 def _npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    try:
-        return read(stream, max_header_size=_HEADER_LIMIT)
-    except (SyntaxError, RecursionError, MemoryError) as error:  # of Python's parser, over deep or odd expressions
-        raise ValueError(f"no npy header: {error}") from error
+    """Return shape, order and type. Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+
+    NumPy takes any expression of Python for the header, of which only what it writes itself is taken here.
+    """
+    start = bytes(_read(stream, 8))
+    length = int.from_bytes(_read(stream, 2 if start[6:7] == b"\1" else 4), "little")
+    if not start.startswith(b"\x93NUMPY") or length > _HEADER_LIMIT:
+        raise ValueError("no npy header")
+    text = _read(stream, length).decode("latin-1")
+    found = dict(_NPY_ENTRY.findall(text)) if _NPY_HEADER.fullmatch(text) else {}
+    if set(found) != {"descr", "fortran_order", "shape"}:
+        raise ValueError(f"the npy header is none of an array of numbers: {shown(text)}")
+    shape = tuple(int(number) for number in re.findall(r"\d+", found["shape"]))
+    return shape, found["fortran_order"] == "True", np.dtype(found["descr"].strip("'"))
 
 
 @dataclass(frozen=True)
 class _RawArray:
-    path: Path
+    opens: Callable[[], BinaryIO]
     array: pickles.PickledArray
 
     @property
@@ -242,5 +254,6 @@ class _RawArray:
     def open(self) -> BinaryIO:
         if self.array.values is not None:
             return io.BytesIO(self.array.values.tobytes())
-        nbytes = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
-        return io.BufferedReader(ByteRange(self.path, self.array.offset, nbytes), 1 << 16)
+        stream = self.opens()
+        stream.seek(self.array.offset)
+        return stream

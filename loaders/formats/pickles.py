@@ -4,21 +4,29 @@
 followed by a machine that can build dicts, lists, numbers, texts and NumPy arrays and nothing else: it looks
 constructors up in a list of names and never imports one. The bytes of an array stay in the file; what is kept is where
 they are.
+
+A few hundred bytes can build a value that takes 2^60 steps to hash, compare or print, since its parts may be shared: of
+whatever was built, the type and the size are asked first.
 """
 
+import math
 import pickletools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from loaders._errors import SourceProblem
+from loaders._errors import SourceProblem, shown
 
 Operations = Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]
 _LARGE = 1 << 12  # texts and numbers of a batch are shorter, arrays longer
+_MOST_OPERATIONS = 400_000  # labels may be a list, of about 128,000 in a batch, one each
+_MOST_BYTES = 16 << 20  # of all short texts and numbers together
+_MOST_ARRAYS, _MOST_DIMENSIONS, _MOST_LENGTH = 16, 8, 1 << 40  # upstream's have three arrays of one or two dimensions
+_NUMBER = re.compile(r"[<>=|]?[biufc]\d{1,2}")
 _CONSTRUCTORS = {
     **dict.fromkeys(("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"), "array"),
     **dict.fromkeys(("numpy ndarray", "numpy dtype"), "type"),
@@ -56,6 +64,12 @@ class _Span:
 
 
 @dataclass
+class _Dtype:
+    code: str
+    order: str = "|"
+
+
+@dataclass
 class _Array:
     state: tuple[Any, ...] = ()
 
@@ -72,58 +86,80 @@ class _Skipping:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._end = file.seek(0, 2)
+        self._left = _MOST_BYTES
         file.seek(0)
 
     def read(self, size: int) -> "bytes | _Span":
         if size < _LARGE:
-            return self._file.read(size)
+            return self._spent(self._file.read(size))
         start = self._file.tell()
         span = _Span(start, min(size, self._end - start))
         self._file.seek(start + span.size)
         return span
 
     def readline(self) -> bytes:
-        return self._file.readline(_LARGE)
+        return self._spent(self._file.readline(_LARGE))
 
     def tell(self) -> int:
         return self._file.tell()
 
+    def _spent(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"more than {_MOST_BYTES:,} bytes of texts and numbers")
+        return data
 
-def arrays(path: Path) -> dict[str, PickledArray]:
-    """Return the arrays of a batch by name. Raises SourceProblem for anything but a dict of NumPy arrays and lists.
 
-    A pickle that names any other constructor, or asks for one to be called in another way, is refused by its name.
+def arrays(file: BinaryIO, label: str) -> dict[str, PickledArray]:
+    """Return the arrays of a batch by name, read from a seekable file; `label` names it in errors.
+
+    Raises SourceProblem for anything but a dict of NumPy arrays and lists of integers. A pickle that names any other
+    constructor, or asks for one to be called in another way, is refused by its name.
     """
-    with path.open("rb") as file:
-        found = _Machine(path).run(pickletools.genops(_Skipping(file)))  # type: ignore[arg-type]
+    found = _Machine(label).run(pickletools.genops(_Skipping(file)))  # type: ignore[arg-type]
+    if file.read(1):
+        raise SourceProblem(f"{label}: holds more behind the end of its pickle at byte {file.tell() - 1:,}.")
     if not isinstance(found, dict):
-        raise SourceProblem(f"{path}: expected a pickled dict of arrays, found {type(found).__name__}.")
-    return {_text(path, name): _as_array(path, _text(path, name), value) for name, value in found.items()}
+        raise SourceProblem(f"{label}: expected a pickled dict of arrays, found {_kind(found)}.")
+    if len(found) > _MOST_ARRAYS:
+        raise SourceProblem(f"{label}: expected data, labels and mean, found {len(found):,} arrays.")
+    named = [(name.decode("latin-1") if isinstance(name, bytes) else name, value) for name, value in found.items()]
+    if len(dict(named)) != len(named):
+        raise SourceProblem(f"{label}: holds an array more than once, as text and as bytes.")
+    return {name: _as_array(label, shown(name), value) for name, value in named}
 
 
-def _text(path: Path, name: object) -> str:
-    if isinstance(name, bytes):
-        return name.decode("latin-1")
-    if isinstance(name, str):
-        return name
-    raise SourceProblem(f"{path}: expected names of arrays, found the key {name!r}.")
+def _kind(value: object) -> str:
+    return type(value).__name__.lstrip("_").lower()
 
 
-def _as_array(path: Path, name: str, value: object) -> PickledArray:
+def _as_array(label: str, name: str, value: object) -> PickledArray:
     if isinstance(value, list) and all(type(item) is int for item in value):
         values = np.array(value, np.int64)
         return PickledArray(values.shape, values.dtype, values=values)
     match value:
-        case _Array(state=(int(), tuple() as shape, (str() as code, str() as order), False, data)):
-            dtype = np.dtype(code).newbyteorder(">" if order == ">" else "<")
-            return _stored(path, name, shape, dtype, data)
-    raise SourceProblem(f"{path}: {name} is no array of numbers in row-major order.")
+        case _Array(state=(int(), tuple() as shape, _Dtype() as dtype, False, data)) if _is_shape(shape):
+            return _stored(label, name, shape, _number(label, name, dtype), data)
+    raise SourceProblem(f"{label}: {name} is no array of numbers in row-major order.")
 
 
-def _stored(path: Path, name: str, shape: tuple[Any, ...], dtype: np.dtype[np.generic], data: object) -> PickledArray:
-    wanted = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if dtype.hasobject or not isinstance(data, bytes | str | _Span) or len(data) != wanted:
-        raise SourceProblem(f"{path}: {name} claims {dtype} {list(shape)}, which is not what it holds.")
+def _is_shape(shape: tuple[Any, ...]) -> bool:
+    return len(shape) <= _MOST_DIMENSIONS and all(type(n) is int and 0 <= n <= _MOST_LENGTH for n in shape)
+
+
+def _number(label: str, name: str, dtype: _Dtype) -> np.dtype[np.generic]:
+    try:
+        if _NUMBER.fullmatch(dtype.code):
+            return np.dtype(dtype.code).newbyteorder(">" if dtype.order == ">" else "<")
+    except TypeError:
+        pass  # of a size that no number has
+    raise SourceProblem(f"{label}: {name} is an array of {shown(dtype.code)}, expected numbers.")
+
+
+def _stored(label: str, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], data: object) -> PickledArray:
+    wanted = math.prod(shape) * dtype.itemsize
+    if not isinstance(data, bytes | str | _Span) or len(data) != wanted:
+        raise SourceProblem(f"{label}: {name} claims {dtype} {list(shape)}, which is not what it holds.")
     if isinstance(data, _Span):
         return PickledArray(shape, dtype, data.offset)
     raw = data.encode("latin-1") if isinstance(data, str) else data
@@ -133,8 +169,9 @@ def _stored(path: Path, name: str, shape: tuple[Any, ...], dtype: np.dtype[np.ge
 class _Machine:
     """The part of pickle's stack machine that arrays need. Opcodes: the standard library's `pickletools`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._encoded = 0
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
@@ -148,7 +185,7 @@ class _Machine:
             "TUPLE2": lambda _: self._stack.append(self._last(2)),
             "TUPLE3": lambda _: self._stack.append(self._last(3)),
             "LIST": lambda _: self._stack.append(self._marked()),
-            "DICT": lambda _: self._stack.append(_pairs(self._marked())),
+            "DICT": lambda _: self._stack.append(self._pairs(self._marked())),
             "APPEND": lambda _: self._append([self._stack.pop()]),
             "APPENDS": lambda _: self._append(self._marked()),
             "SETITEM": lambda _: self._update(list(self._last(2))),
@@ -157,13 +194,15 @@ class _Machine:
             "MEMOIZE": lambda _: self._memo.update({len(self._memo): self._stack[-1]}),
             **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda key: self._stack.append(self._memo[key])),
             "GLOBAL": lambda name: self._stack.append(self._global(name)),
-            "STACK_GLOBAL": lambda _: self._stack.append(self._global(" ".join(map(str, self._last(2))))),
+            "STACK_GLOBAL": lambda _: self._stack.append(self._global(self._joined(*self._last(2)))),
             "REDUCE": lambda _: self._stack.append(self._reduce(*self._last(2))),
             "BUILD": lambda _: self._build(self._stack.pop()),
         }
 
     def run(self, operations: "Operations") -> object:
-        for operation, argument, _ in self._readable(operations):
+        for count, (operation, argument, _) in enumerate(self._readable(operations)):
+            if count > _MOST_OPERATIONS:
+                raise SourceProblem(f"{self._label}: the pickle has more than {count:,} parts; no batch has.")
             name = operation.name
             if name == "STOP":
                 return self._stack.pop()
@@ -174,15 +213,15 @@ class _Machine:
             elif name in self._do:
                 self._do[name](argument)
             elif name not in _IGNORED:
-                raise SourceProblem(f"{self._path}: pickle opcode {name} has no place in a batch; nothing was run.")
-        raise SourceProblem(f"{self._path}: the pickle has no end. Download it again.")
+                raise SourceProblem(f"{self._label}: pickle opcode {name} has no place in a batch; nothing was run.")
+        raise SourceProblem(f"{self._label}: the pickle has no end. Download it again.")
 
     def _readable(self, operations: "Operations") -> "Operations":
         try:
             yield from operations
         except TypeError as error:  # a text or number whose bytes were left in the file
             raise SourceProblem(
-                f"{self._path}: stores an array as text (protocol 2); save it with protocol 3 or 4."
+                f"{self._label}: stores an array as text (protocol 2); save it with protocol 3 or 4."
             ) from error
 
     def _marked(self) -> list[Any]:
@@ -200,20 +239,33 @@ class _Machine:
 
     def _append(self, items: list[Any]) -> None:
         if not isinstance(self._stack[-1], list):
-            raise SourceProblem(f"{self._path}: the pickle appends to what is no list.")
+            raise SourceProblem(f"{self._label}: the pickle appends to what is no list.")
         self._stack[-1].extend(items)
 
     def _update(self, items: list[Any]) -> None:
         if not isinstance(self._stack[-1], dict):
-            raise SourceProblem(f"{self._path}: the pickle sets items of what is no dict.")
-        self._stack[-1].update(_pairs(items))
+            raise SourceProblem(f"{self._label}: the pickle sets items of what is no dict.")
+        self._stack[-1].update(self._pairs(items))
+
+    def _pairs(self, items: list[Any]) -> dict[str | bytes, Any]:
+        """Return a dict of keys and values; what is no text has no place as a key, and may take for ever to hash."""
+        keys = items[::2]
+        if (strange := next((key for key in keys if not isinstance(key, str | bytes)), None)) is not None:
+            what = str(strange) if type(strange) is int and strange.bit_length() < 64 else f"of type {_kind(strange)}"
+            raise SourceProblem(f"{self._label}: expected names of arrays, found the key {what}.")
+        return dict(zip(keys, items[1::2], strict=True))
+
+    def _joined(self, module: object, name: object) -> str:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise SourceProblem(f"{self._label}: the pickle asks for what has no name; nothing was run.")
+        return f"{module} {name}"
 
     def _global(self, name: str) -> _Global:
         if name in _PROTOCOL_5:
-            raise SourceProblem(f"{self._path}: stores an array by protocol 5; save it with protocol 3 or 4.")
+            raise SourceProblem(f"{self._label}: stores an array by protocol 5; save it with protocol 3 or 4.")
         if name not in _CONSTRUCTORS:
             raise SourceProblem(
-                f"{self._path}: the pickle asks for {name.replace(' ', '.')}, which no batch of images needs; "
+                f"{self._label}: the pickle asks for {shown(name.replace(' ', '.'))}, which no batch of images needs; "
                 "nothing was run. Delete the file and download it from image-net.org again."
             )
         return _Global(name, _CONSTRUCTORS[name])
@@ -223,26 +275,27 @@ class _Machine:
             case _Global(kind="array"), tuple():
                 return _Array()
             case _Global(name="numpy dtype"), (str() as code, *_):
-                return [code]
+                return _Dtype(code)
             case _Global(kind="encode"), (str() as text, "latin1"):
-                return text.encode("latin-1")
+                return self._latin(text)
             case _Global(kind="encode"), (_Span(), *_):
                 raise SourceProblem(
-                    f"{self._path}: stores an array as text (protocol 2); save it with protocol 3 or 4."
+                    f"{self._label}: stores an array as text (protocol 2); save it with protocol 3 or 4."
                 )
-        raise SourceProblem(
-            f"{self._path}: the pickle calls {constructor!r} as no batch of images does; nothing was run."
-        )
+        called = constructor.name if isinstance(constructor, _Global) else f"a {_kind(constructor)}"
+        raise SourceProblem(f"{self._label}: the pickle calls {called} as no batch of images does; nothing was run.")
+
+    def _latin(self, text: str) -> bytes:
+        self._encoded += len(text)
+        if self._encoded > _MOST_BYTES:
+            raise SourceProblem(f"{self._label}: holds more than {_MOST_BYTES:,} bytes as text; no batch does.")
+        return text.encode("latin-1")
 
     def _build(self, state: object) -> None:
-        match self._stack[-1], state:
-            case _Array() as array, tuple():
-                array.state = tuple(tuple(part) if isinstance(part, list) else part for part in state)
-            case [str()] as dtype, (_, str() as order, *_):
-                dtype.append(order)
-            case _:
-                raise SourceProblem(f"{self._path}: the pickle builds what no batch of images has; nothing was run.")
-
-
-def _pairs(items: list[Any]) -> dict[Any, Any]:
-    return dict(zip(items[::2], items[1::2], strict=True))
+        built = self._stack[-1]
+        if not isinstance(state, tuple) or not isinstance(built, _Array | _Dtype):
+            raise SourceProblem(f"{self._label}: the pickle builds what no batch of images has; nothing was run.")
+        if isinstance(built, _Array):
+            built.state = state
+        elif isinstance(order := (*state[:2], None, None)[1], str):
+            built.order = order
