@@ -1,7 +1,6 @@
 """What an earlier run kept to spare the next one work: a damaged note is the same as none."""
 
 import io
-import json
 import os
 import struct
 import tokenize
@@ -14,6 +13,8 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from loaders.files.typed import dumped, parsed
+
 
 def cache_folder() -> Path:
     """Return the folder for what only spares work, and for downloads that no folder of sources takes."""
@@ -21,7 +22,7 @@ def cache_folder() -> Path:
 
 
 T = TypeVar("T")
-
+F = TypeVar("F")
 Arrays = dict[str, Any]
 
 _DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, AttributeError)
@@ -42,19 +43,26 @@ def save(path: Path, write: Callable[[BinaryIO], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def load_json(path: Path, make: Callable[[Any], T]) -> T | None:
-    """Return what `make` makes of a JSON file, or None when it is not there or damaged."""
+def load_json(path: Path, kind: type[T]) -> T | None:
+    """Return a JSON file as a value of that type, or None when it is not there or damaged."""
     try:
-        return make(json.loads(path.read_text(encoding="utf-8")))
+        return parsed(path.read_bytes(), kind)
     except _DAMAGE:
         return None
 
 
-def load_arrays(path: Path, make: Callable[[Any, Arrays], T]) -> T | None:
-    """Return what `make` makes of the JSON array `facts` and the other arrays of an npz, or None as above."""
+def save_arrays(facts: Any, arrays: Arrays) -> bytes:
+    """Return an npz of arrays, and of a dataclass of facts about them as JSON in the array `facts`."""
+    content = io.BytesIO()
+    np.savez(content, facts=np.array(dumped(facts)), **arrays)
+    return content.getvalue()
+
+
+def load_arrays(path: Path, kind: type[F], make: Callable[[F, Arrays], T]) -> T | None:
+    """Return what `make` makes of the facts and the arrays of an npz, or None when it is not there or damaged."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = dict(file)
-        return make(json.loads(str(arrays.pop("facts"))), arrays)
+        return make(parsed(str(arrays.pop("facts")), kind), arrays)
     except _DAMAGE:
         return None

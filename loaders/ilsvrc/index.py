@@ -6,18 +6,18 @@ would fetch 32 times as much.
 """
 
 import hashlib
-import json
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from loaders.files.cache import Arrays, cache_folder, load_arrays, save
+from loaders.files.cache import Arrays, cache_folder, load_arrays, save, save_arrays
 from loaders.files.places import identity, is_local, key
+from loaders.files.typed import Count
 from loaders.formats.tars import Members, scan
 
 _THREADS, _REMOTE_THREADS = 16, 64
@@ -29,6 +29,16 @@ class Index:
 
     tars: dict[str, Members]
     skipped: Counter[str]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is kept of an index beside its names, offsets and sizes: of which file, and how many are of each tar."""
+
+    identity: tuple[int | str, ...]
+    tars: tuple[str, ...]
+    counts: tuple[Count, ...]
+    skipped: Mapping[str, Count]
 
 
 def members_by_tar(path: Path) -> Index:
@@ -63,35 +73,34 @@ def _note(path: Path) -> Path:
 
 def _remember(path: Path, found: Index) -> None:
     groups = list(found.tars.values())
-    facts = {"identity": identity(path), "tars": list(found.tars), "counts": [len(group.names) for group in groups]}
-    facts["skipped"] = dict(found.skipped)
+    counts = tuple(len(group.names) for group in groups)
+    facts = _Facts(tuple(identity(path)), tuple(found.tars), counts, dict(found.skipped))
     names = "\n".join(name for group in groups for name in group.names).encode()
     arrays = {
-        "facts": np.array(json.dumps(facts)),
         "names": np.frombuffer(names, np.uint8),
         "offsets": np.array([offset for group in groups for offset in group.offsets], np.int64),
         "sizes": np.array([size for group in groups for size in group.sizes], np.int64),
     }
-    save(_note(path), lambda file: np.savez(file, allow_pickle=False, **arrays))
+    save(_note(path), lambda file: file.write(save_arrays(facts, arrays)))
 
 
 def _remembered(path: Path) -> Index | None:
     """Return the index that was kept, if the file has had the same size and mtime since."""
 
-    def index(facts: dict[str, Any], arrays: Arrays) -> Index | None:
+    def index(facts: _Facts, arrays: Arrays) -> Index | None:
         names = arrays["names"].tobytes().decode().split("\n")
         found = _grouped(facts, names, arrays["offsets"].tolist(), arrays["sizes"].tolist())
-        return found if facts["identity"] == identity(path) else None
+        return found if list(facts.identity) == identity(path) else None
 
-    return load_arrays(_note(path), index)
+    return load_arrays(_note(path), _Facts, index)
 
 
-def _grouped(facts: dict[str, Any], names: list[str], offsets: list[int], sizes: list[int]) -> Index:
+def _grouped(facts: _Facts, names: list[str], offsets: list[int], sizes: list[int]) -> Index:
     tars, start = {}, 0
-    for tar, count in zip(facts["tars"], facts["counts"], strict=True):
+    for tar, count in zip(facts.tars, facts.counts, strict=True):
         rows = slice(start, start + count)
         tars[tar] = Members(names[rows], offsets[rows], sizes[rows])
         start += count
     if not len(offsets) == len(sizes) == start:
         raise ValueError("the index has other lengths than it says")
-    return Index(tars, Counter(facts["skipped"]))
+    return Index(tars, Counter(facts.skipped))

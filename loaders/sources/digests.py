@@ -2,17 +2,28 @@
 
 import hashlib
 import io
-import json
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from loaders.files import cache
 from loaders.files.cache import cache_folder
 from loaders.files.places import identity, key
 from loaders.files.reading import open_file
+from loaders.files.typed import Sha256, dumped
 
 _HASH_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Note:
+    """The digest of a file, and what it was of that file: its identity then."""
+
+    path: str
+    identity: tuple[int | str, ...]
+    sha256: Sha256
 
 
 def sha256_of(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
@@ -33,16 +44,16 @@ def remembered_sha256(path: Path, facts: list[int | str] | None = None) -> str |
     `facts` stand for these two where the path is no file.
     """
 
-    def sha256(note: Any) -> str | None:
-        return str(note["sha256"]) if note["identity"] == (facts or identity(path)) else None
-
-    return cache.load_json(_memory(path), sha256)
+    note = cache.load_json(_memory(path), _Note)
+    with suppress(OSError):
+        return note.sha256 if note and list(note.identity) == (facts or identity(path)) else None
+    return None
 
 
 def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = None) -> None:
     """Keep the digest of a file, so that later runs need not read it whole again."""
-    note = json.dumps({"path": str(path), "identity": facts or identity(path), "sha256": sha256})
-    cache.save(_memory(path), lambda file: file.write(note.encode()))
+    note = _Note(str(path), tuple(facts or identity(path)), sha256)
+    cache.save(_memory(path), lambda file: file.write(dumped(note).encode()))
 
 
 def _memory(path: Path) -> Path:

@@ -63,14 +63,16 @@ class Statistics:
     oddities: Counter[str] = field(default_factory=Counter)
     first: U8 = field(default_factory=lambda: np.zeros((0, 3, 0, 0), np.uint8))
 
-    def mean(self) -> list[float]:
+    def mean(self) -> tuple[float, float, float]:
         """Return the mean of each channel, 0 to 1."""
-        return [float(value) for value in self.sums / self.pixels / 255]
+        red, green, blue = (self.sums / self.pixels / 255).tolist()
+        return red, green, blue
 
-    def deviation(self) -> list[float]:
+    def deviation(self) -> tuple[float, float, float]:
         """Return the standard deviation of each channel over all pixels, on the scale 0 to 1."""
         mean = self.sums / self.pixels
-        return [float(value) for value in np.sqrt(self.squares / self.pixels - mean**2) / 255]
+        red, green, blue = (np.sqrt(self.squares / self.pixels - mean**2) / 255).tolist()
+        return red, green, blue
 
     def mean_image(self) -> npt.NDArray[np.uint8]:
         """Return the mean image, uint8 [S, S, 3]."""

@@ -8,20 +8,17 @@ Files are not forced to the disk: what a power cut may leave of them has another
 the next run finds and builds anew.
 """
 
-import io
-import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from loaders import Job, Problem
-from loaders.files.cache import Arrays, load_arrays
+from loaders.files.cache import Arrays, load_arrays, save_arrays
 from loaders.files.places import is_local
+from loaders.files.typed import Count, Sha256
 from loaders.sources.digests import sha256_of
 from publish.build import shard
 from publish.build.measure import Statistics
@@ -30,6 +27,18 @@ from publish.results import PARTIAL, remove_tree, written
 
 FOLDER = PARTIAL
 _ARRAYS = ("sums", "squares", "labels", "fingerprints", "first")  # of the statistics, in every receipt
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a receipt says beside the arrays of its statistics; `counts` are the rows and pixels that they are of."""
+
+    rows: Count
+    bytes: Count
+    nbytes: Count
+    sha256: Sha256
+    counts: tuple[Count, Count]
+    oddities: Mapping[str, Count]
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Done:
         """The receipt of a shard that was built. Raises Problem when somebody removed it."""
         if self.carried or self.built is None:
             return self.carried
-        if receipt := load_arrays(_receipt_path(self.built), _receipt):
+        if receipt := load_arrays(_receipt_path(self.built), _Facts, _receipt):
             return receipt
         raise Problem(
             f"{self.built}: its receipt was there and is gone. Does something else clean up there? Run the same "
@@ -75,7 +84,7 @@ def _write(job: Job, path: Path) -> Receipt:
 
 def finished(path: Path) -> Receipt | None:
     """Return the receipt of a shard that an earlier run finished, if the file still has the bytes it was given for."""
-    receipt = load_arrays(_receipt_path(path), _receipt)
+    receipt = load_arrays(_receipt_path(path), _Facts, _receipt)
     if receipt is None or not path.is_file() or path.stat().st_size != receipt.bytes:
         return None
     # A store has a file whole or not at all, and to read it costs as much as to build it.
@@ -106,16 +115,14 @@ def _save(receipt: Receipt, path: Path) -> None:
     arrays = {name: getattr(found, name) for name in _ARRAYS}
     if found.mean_sums is not None:
         arrays["mean_sums"] = found.mean_sums
-    facts = {"rows": receipt.rows, "bytes": receipt.bytes, "nbytes": receipt.nbytes, "sha256": receipt.sha256}
-    facts |= {"counts": [found.rows, found.pixels], "oddities": found.oddities}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+    counts = (found.rows, found.pixels)
+    facts = _Facts(receipt.rows, receipt.bytes, receipt.nbytes, receipt.sha256, counts, found.oddities)
     with written(path) as temporary:  # whoever was given up, and still does the same, must not cut it short
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(save_arrays(facts, arrays))
 
 
-def _receipt(facts: dict[str, Any], arrays: Arrays) -> Receipt:
-    rows, pixels = facts.pop("counts")
+def _receipt(facts: _Facts, arrays: Arrays) -> Receipt:
+    rows, pixels = facts.counts
     arrays |= {name: arrays[name] for name in _ARRAYS}  # one that an older release wrote, without some, is none
-    found = Statistics(rows=rows, pixels=pixels, oddities=Counter(facts.pop("oddities")), **arrays)
-    return Receipt(**facts, seconds=0.0, statistics=found)
+    found = Statistics(rows=rows, pixels=pixels, oddities=Counter(facts.oddities), **arrays)
+    return Receipt(facts.rows, facts.bytes, facts.nbytes, facts.sha256, 0.0, found)

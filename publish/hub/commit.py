@@ -36,7 +36,7 @@ class Outcome:
 def read_manifest(place: Repository, head: Head | None) -> Manifest | None:
     """Return the manifest at the head, or None when there is none."""
     content = place.read(manifest.NAME, head) if head else None
-    return manifest.load(content.decode(errors="replace"), f"{place.name}/{manifest.NAME}") if content else None
+    return manifest.load(content, f"{place.name}/{manifest.NAME}") if content else None
 
 
 def brought_back(place: Repository, paths: Iterable[str], then: Head) -> list[Any]:

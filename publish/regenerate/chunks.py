@@ -7,21 +7,19 @@ taken for done. No two workers write one file, so that they may be on different 
 """
 
 import hashlib
-import io
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from zlib_ng import zlib_ng
 
 from loaders import Problem, SourceProblem
-from loaders.files.cache import Arrays, load_arrays
+from loaders.files.cache import Arrays, load_arrays, save_arrays
 from loaders.files.places import is_local
 from loaders.files.reading import read_ranges
+from loaders.files.typed import Count
 from loaders.ilsvrc.photos import I64, Photos
 from loaders.images.pillow import resized
 from publish.results import written
@@ -32,22 +30,26 @@ _SMALLEST, _LARGEST = 64, 512  # photographs in a chunk: about a second of work,
 _WINDOW, _REMOTE_WINDOW = 32 << 20, 64 << 20  # bytes of rows put in order at a time: fewer, longer reads from a store
 
 
-@dataclass(frozen=True)
-class Receipt:
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    split: str
+    number: Count
+    photos: Count
+    stamp: str
+    unreadable: Mapping[int, str]
+    check: Count
+    bytes: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt(_Facts):
     """What came of a chunk: the place of each photograph left out and why, and the sum of the others at each size.
 
     `sums` is {size: int64 [3 S S]}, `check` the CRC-32 of the chunk's file, `bytes` its length; `stamp` is that of the
     photographs before they were read.
     """
 
-    split: str
-    number: int
-    photos: int
-    stamp: str
-    unreadable: Mapping[int, str]
     sums: Mapping[int, I64]
-    check: int
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,17 @@ class Chunk:
         content = b"".join(blocks[size][order].tobytes() for size in self.sizes)
         with written(place) as temporary:
             temporary.write_bytes(content)
-        facts = (self.split, self.number, len(self.photos), stamp)
-        _save(Receipt(*facts, unreadable, sums, zlib_ng.crc32(content), len(content)), receipt_place)
+        receipt = Receipt(
+            split=self.split,
+            number=self.number,
+            photos=len(self.photos),
+            stamp=stamp,
+            unreadable=unreadable,
+            sums=sums,
+            check=zlib_ng.crc32(content),
+            bytes=len(content),
+        )
+        _save(receipt, receipt_place)
         return receipt_place
 
     def _is_done(self, receipt: Receipt, stamp: str) -> bool:
@@ -206,20 +217,17 @@ def rows(folder: Path, split: str, sizes: tuple[int, ...], size: int, order: I64
 
 
 def _save(receipt: Receipt, place: Path) -> None:
-    names = ("split", "number", "photos", "stamp", "check", "bytes")
-    facts = {name: getattr(receipt, name) for name in names} | {"unreadable": list(receipt.unreadable.items())}
-    sums = {str(size): sums for size, sums in receipt.sums.items()}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, facts=np.array(json.dumps(facts)), **sums)
+    facts = _Facts(**{member.name: getattr(receipt, member.name) for member in fields(_Facts)})
     with written(place) as temporary:
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(save_arrays(facts, {str(size): sums for size, sums in receipt.sums.items()}))
 
 
 def load(place: Path) -> Receipt | None:
     """Return a receipt, or None when there is no whole one."""
-    return load_arrays(place, _receipt)  # none yet, or half of one after a crash of the machine: it is done again
+    return load_arrays(
+        place, _Facts, _receipt
+    )  # none yet, or half of one after a crash of the machine: it is done again
 
 
-def _receipt(facts: dict[str, Any], arrays: Arrays) -> Receipt:
-    unreadable = dict(facts.pop("unreadable"))
-    return Receipt(unreadable=unreadable, sums={int(size): array for size, array in arrays.items()}, **facts)
+def _receipt(facts: _Facts, arrays: Arrays) -> Receipt:
+    return Receipt(**vars(facts), sums={int(size): array for size, array in arrays.items()})

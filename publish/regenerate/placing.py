@@ -4,23 +4,23 @@ import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import filelock
 
 from loaders import Problem
 from loaders.files.cache import load_json
 from loaders.files.places import files, is_local, told
+from loaders.files.typed import dumped
 from loaders.formats.untrusted import leads_out
-from loaders.sources.sidecar import SIDECAR, read_sidecar
+from loaders.sources.sidecar import SIDECAR, FileFacts, Regenerated, Sidecar, read_sidecar
 from publish.regenerate.packing import File
 from publish.results import PARTIAL, move, remove_tree, to_disk, written
 from publish.work.shared import check_store
 
 ORIGIN = "regenerated"
 _MOVING = f"{PARTIAL}/moving.json"  # the files that are on their way to their place, and not vouched for yet
-_PARTS = ("files", "rows", "regenerated")  # of the sidecar: by file, by dataset/config, by config
 
 
 @contextmanager
@@ -56,15 +56,15 @@ def _forgotten_if_empty(lock: Path) -> Iterator[None]:
         raise
 
 
-def sidecar(out: Path, expected: Collection[str]) -> dict[str, Any]:
-    """Return the sidecar of earlier runs, all parts of it there.
+def sidecar(out: Path, expected: Collection[str]) -> Sidecar:
+    """Return the sidecar of earlier runs.
 
     Raises Problem when the folder holds a file that is neither of an earlier run nor one of those expected.
     """
-    listed = {part: {} for part in _PARTS} | (read_sidecar(out / SIDECAR) or {"origin": ORIGIN})
-    known = {SIDECAR, *listed["files"], *expected, *_moving(out)}
+    listed = read_sidecar(out / SIDECAR) or Sidecar(ORIGIN)
+    known = {SIDECAR, *listed.files, *expected, *_moving(out)}
     strange = next((name for name in _names(out) if name not in known), None)
-    if listed["origin"] != ORIGIN or strange:
+    if listed.origin != ORIGIN or strange:
         raise Problem(
             f"{out}: holds {strange or SIDECAR}, which no regeneration made. Choose another folder with --out: "
             "all that lies in it is vouched for as regenerated."
@@ -78,8 +78,8 @@ def _names(out: Path) -> Iterator[str]:
 
 
 def _moving(out: Path) -> list[str]:
-    names = load_json(out / _MOVING, list) or []
-    return [name for name in map(str, names) if not leads_out(name)]
+    names = load_json(out / _MOVING, list[str]) or []
+    return [name for name in names if not leads_out(name)]
 
 
 def remove_unvouched(out: Path, vouched: Collection[str]) -> None:
@@ -116,29 +116,36 @@ def put(
     whole: Path,
     made: Mapping[str, Sequence[File]],
     rows: Mapping[str, int],
-    facts: Mapping[str, Any],
-) -> dict[str, Any]:
+    facts: Regenerated,
+) -> Sidecar:
     """Move the files of each config from `whole` to their place, and return the sidecar that vouches for them.
 
     What an earlier run made for these configs goes first, from the sidecar and then from the folder: at no time does
     the sidecar vouch for other bytes than lie there.
     """
-    new: dict[str, dict[str, Any]] = {
-        "files": {f.name: {"bytes": f.bytes, "sha256": f.sha256} for each in made.values() for f in each},
-        "rows": {f"imagenet_resized/{config}": dict(rows) for config in made},
-        "regenerated": {config: {**facts, "files": [f.name for f in each]} for config, each in made.items()},
-    }
-    old = sidecar(out, new["files"])
+    names = [file.name for each in made.values() for file in each]
+    old = sidecar(out, names)
     with _in_between(out):
-        _take_away(out, old, made)
-        _write(out / _MOVING, list(new["files"]))
-        for name in new["files"]:
+        left = _take_away(out, old, made)
+        _write(out / _MOVING, json.dumps(names, indent=1) + "\n")
+        for name in names:
             move(whole / name, out / name)
-        merged = {"origin": ORIGIN} | {part: old[part] | new[part] for part in _PARTS}
+        merged = _merged(left, made, rows, facts)
         _replace_sidecar(out, merged)
         (out / _MOVING).unlink()
     remove_tree(whole.parent)
     return merged
+
+
+def _merged(old: Sidecar, made: Mapping[str, Sequence[File]], rows: Mapping[str, int], facts: Regenerated) -> Sidecar:
+    files = {file.name: FileFacts(file.bytes, file.sha256) for each in made.values() for file in each}
+    regenerated = {config: replace(facts, files=tuple(file.name for file in each)) for config, each in made.items()}
+    return Sidecar(
+        ORIGIN,
+        {**old.files, **files},
+        {**old.rows, **{f"imagenet_resized/{config}": dict(rows) for config in made}},
+        {**old.regenerated, **regenerated},
+    )
 
 
 @contextmanager
@@ -156,22 +163,26 @@ def _in_between(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _take_away(out: Path, listed: dict[str, Any], configs: Collection[str]) -> None:
-    gone = [name for config in configs for name in listed["regenerated"].pop(config, {}).get("files", [])]
-    for name in gone:
-        listed["files"].pop(name, None)
+def _take_away(out: Path, listed: Sidecar, configs: Collection[str]) -> Sidecar:
+    gone = [name for config in configs if config in listed.regenerated for name in listed.regenerated[config].files]
+    left = replace(
+        listed,
+        files={name: facts for name, facts in listed.files.items() if name not in gone},
+        regenerated={config: made for config, made in listed.regenerated.items() if config not in configs},
+    )
     if gone:
-        _replace_sidecar(out, listed)
+        _replace_sidecar(out, left)
     for name in gone:
         (out / name).unlink(missing_ok=True)
+    return left
 
 
-def _replace_sidecar(out: Path, content: Mapping[str, Any]) -> None:
-    _write(out / PARTIAL / SIDECAR, content)
+def _replace_sidecar(out: Path, content: Sidecar) -> None:
+    _write(out / PARTIAL / SIDECAR, dumped(content))
     move(out / PARTIAL / SIDECAR, out / SIDECAR)
 
 
-def _write(place: Path, content: Any) -> None:
+def _write(place: Path, content: str) -> None:
     with written(place) as temporary, temporary.open("wb") as file:
-        file.write((json.dumps(content, indent=1) + "\n").encode())
+        file.write(content.encode())
         to_disk(file)

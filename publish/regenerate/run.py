@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,9 @@ from PIL import features
 
 from loaders import Problem
 from loaders.files.places import is_local
+from loaders.files.typed import dumped
 from loaders.ilsvrc.photos import I64, Photos, find
+from loaders.sources.sidecar import Regenerated, Sidecar
 from publish.regenerate import placing
 from publish.regenerate.chunks import chunks, joined, load, rows, stamp_of
 from publish.regenerate.packing import Batch, File, Output
@@ -115,7 +117,7 @@ def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Ca
     placing.sidecar(settings.out, names)  # a folder of others' files gets not even a lock
     with placing.locked(settings.out):
         listed = placing.sidecar(settings.out, names)
-        placing.remove_unvouched(settings.out, listed["files"])
+        placing.remove_unvouched(settings.out, listed.files)
         found = find(settings.source, settings.subsample)
         key = _key(settings, found)
         todo = _todo(settings, listed, found, key)
@@ -129,11 +131,11 @@ def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Ca
         return [_made(settings, listed, size, size in todo) for size in settings.sizes]
 
 
-def _made(settings: Settings, listed: Mapping[str, Any], size: int, is_new: bool) -> Made:
+def _made(settings: Settings, listed: Sidecar, size: int, is_new: bool) -> Made:
     config = settings.config(size)
-    files = {name: int(listed["files"][name]["bytes"]) for name in settings.files(size)}
-    unreadable = listed["regenerated"][config]["unreadable"]
-    return Made(config, listed["rows"][f"imagenet_resized/{config}"], files, unreadable, is_new)
+    files = {name: listed.files[name].bytes for name in settings.files(size)}
+    unreadable = listed.regenerated[config].unreadable
+    return Made(config, listed.rows[f"imagenet_resized/{config}"], files, unreadable, is_new)
 
 
 def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
@@ -144,20 +146,20 @@ def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _todo(settings: Settings, listed: Mapping[str, Any], found: Mapping[str, Photos], key: str) -> tuple[int, ...]:
+def _todo(settings: Settings, listed: Sidecar, found: Mapping[str, Photos], key: str) -> tuple[int, ...]:
     """Return the sizes that are not there already, of the photographs as they are now."""
     there = {size for size in settings.sizes if _is_there(settings, listed, size, key)}
     stamps = {split: stamp_of(photos) for split, photos in found.items()} if there else {}
-    made_of = {size: listed["regenerated"][settings.config(size)].get("stamps") for size in there}
+    made_of = {size: listed.regenerated[settings.config(size)].stamps for size in there}
     return tuple(size for size in settings.sizes if size not in there or made_of[size] != stamps)
 
 
-def _is_there(settings: Settings, listed: Mapping[str, Any], size: int, key: str) -> bool:
-    known = listed["regenerated"].get(settings.config(size), {})
-    if known.get("key") != key or (known["unreadable"] and not settings.skip_unreadable):
+def _is_there(settings: Settings, listed: Sidecar, size: int, key: str) -> bool:
+    known = listed.regenerated.get(settings.config(size))
+    if known is None or known.key != key or (known.unreadable and not settings.skip_unreadable):
         return False
     places = {name: settings.out / name for name in settings.files(size)}
-    return all(p.is_file() and p.stat().st_size == listed["files"][name]["bytes"] for name, p in places.items())
+    return all(p.is_file() and p.stat().st_size == listed.files[name].bytes for name, p in places.items())
 
 
 def _stage(settings: Settings, key: str, sizes: tuple[int, ...]) -> Path:
@@ -175,13 +177,13 @@ def _make(
     crew: Crew,
     starts: Callable[[int], Report],
     say: Callable[[str], None],
-) -> dict[str, Any]:
+) -> Sidecar:
     photos = sum(len(split.photos) for split in splits.values())
     placing.check_room(settings.out, stage, 2 * photos * sum(3 * size * size for size in sizes))
     _spill_all(settings, sizes, splits, stage, crew, starts(photos))
     facts = _facts(settings, key, splits)
     # A photograph that was mended since an earlier run was killed: what that one packed is without it.
-    whole = stage / f"whole-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
+    whole = stage / f"whole-{hashlib.sha256(dumped(facts).encode()).hexdigest()[:16]}"
     outputs = list(_outputs(settings, sizes, splits, stage, whole))
     say(f"packing {len(outputs)} files")
     written = _pack(outputs, crew)
@@ -189,12 +191,11 @@ def _make(
     return placing.put(settings.out, whole, made, {name: split.rows for name, split in splits.items()}, facts)
 
 
-def _facts(settings: Settings, key: str, splits: Mapping[str, Split]) -> dict[str, Any]:
-    """Return what the sidecar is to say of each config: what it was made of, and what was left out."""
+def _facts(settings: Settings, key: str, splits: Mapping[str, Split]) -> Regenerated:
+    """Return what the sidecar is to say of each config, its files left out: what it was made of, what was left out."""
     unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
     stamps = {name: joined(split.stamps[n] for n in sorted(split.stamps)) for name, split in splits.items()}
-    chosen = {"seed": settings.seed, "subsample": settings.subsample}
-    return {"key": key, "stamps": stamps, **chosen, "unreadable": unreadable}
+    return Regenerated(key, (), unreadable, stamps, settings.seed, settings.subsample)
 
 
 def _order(split: str, rows: int, seed: int) -> I64:

@@ -4,15 +4,14 @@ A store has no folder that can be exchanged for another in one step. So a reposi
 card first and gets them back last: whoever finds a manifest finds everything that it lists.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from loaders import Job, Problem
 from loaders.files.places import files
+from loaders.files.typed import dumped, parsed
 from publish import manifest
 from publish.build import staging
 from publish.build.entry import Ready
@@ -31,18 +30,9 @@ class _Note:
     """A repository while it changes: its old manifest, the paths that are written, its new README and its digests."""
 
     old: str = ""
-    new: Sequence[str] = ()
+    new: tuple[str, ...] = ()
     readme: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
-
-
-def _note(content: Any) -> _Note:
-    """Return a note that was read; raises TypeError and ValueError for what is none."""
-    note = _Note(**content)
-    texts = [note.old, note.readme, *note.new, *note.digests, *dict(note.digests).values()]
-    if not (isinstance(note.new, list) and all(isinstance(text, str) for text in texts)):
-        raise ValueError(f"{str(content)[:200]!r}")
-    return note
 
 
 class Store:
@@ -78,8 +68,8 @@ class Store:
         """Return what a run noted that was killed while it changed the repository."""
         place = self._aside(dataset)
         try:
-            return _note(json.loads(place.read_bytes())) if place.exists() else _Note()
-        except (ValueError, TypeError, RecursionError) as error:
+            return parsed(place.read_bytes(), _Note) if place.exists() else _Note()
+        except ValueError as error:
             raise Problem(
                 f"{place}: expected the note of a run that was stopped, but it cannot be read ({error}). Move it away; "
                 f"if there is no {manifest.NAME} in {self._out / dataset}, move that away, too, to build it anew."
@@ -116,8 +106,8 @@ class Store:
         texts |= {"README.md": text, manifest.NAME: now.dump().encode()}
         if not new and all(path in there and (final / path).read_bytes() == text for path, text in texts.items()):
             return
-        note = _Note(old.dump() if old else "", sorted({*begun.new, *new, *texts} - _LAST), text.decode(), now.card)
-        self._aside(dataset).write_bytes(json.dumps(asdict(note)).encode())
+        note = _Note(old.dump() if old else "", (*sorted({*begun.new, *new, *texts} - _LAST),), text.decode(), now.card)
+        self._aside(dataset).write_bytes(dumped(note).encode())
         gone = ({*begun.new} | (old.paths() if old else set[str]())) - now.paths()
         for path in [path for path in (manifest.NAME, "README.md", *sorted(gone)) if path in there]:
             (final / path).unlink()

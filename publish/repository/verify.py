@@ -25,7 +25,7 @@ def read_manifest(contents: Contents) -> Manifest:
     if manifest.NAME not in contents.sizes():
         raise Problem(f"{contents.name}: expected a {manifest.NAME}, found none: this project did not make it.")
     with contents.open(manifest.NAME) as file:
-        return manifest.load(file.read().decode(errors="replace"), f"{contents.name}/{manifest.NAME}")
+        return manifest.load(file.read(), f"{contents.name}/{manifest.NAME}")
 
 
 def files(contents: Contents, expected: Manifest, every: bool = True) -> list[str]:

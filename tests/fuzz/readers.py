@@ -272,7 +272,7 @@ def _read_sidecar(folder: Path) -> Any:
     found = resized.find(resized.config("8x8"), place)
     for archive in found.all():
         checks.check_size(archive, resized.SOURCES.values(), True)
-    return place.origin, dict(found.rows), sidecar.checked(json.loads((folder / SIDECAR).read_bytes()))
+    return place.origin, dict(found.rows), sidecar.read_sidecar(folder / SIDECAR)
 
 
 # What an earlier run kept: anything goes, if it is taken for none

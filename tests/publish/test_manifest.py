@@ -58,7 +58,7 @@ ASCII = st.characters(codec="ascii")
     st.lists(st.floats(0, 1), min_size=3, max_size=3),
 )
 def test_any_content_is_read_back_whole(shard: ShardEntry, oddities: dict[str, int], mean: list[float]) -> None:
-    split = replace(SPLIT, shards=(SHARD, shard), oddities=oddities, mean=tuple(mean))
+    split = replace(SPLIT, shards=(SHARD, shard), oddities=oddities, mean=(mean[0], mean[1], mean[2]))
     made = replace(MANIFEST, configs={"8x8": {"train": split, "validation": SPLIT}})
     assert manifest.load(made.dump(), "here") == made
 
