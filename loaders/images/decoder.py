@@ -14,42 +14,55 @@ import pyarrow as pa
 from PIL import Image
 
 
-def decode(images: Any, block: int = 3_000_000) -> np.ndarray:
+def decode(images: Any, block: int = 3_000_000, out: np.ndarray | None = None) -> np.ndarray:
     """Return uint8 [N, H, W, 3] for a column of image bytes: Arrow, or a sequence of bytes or {"bytes": ...} dicts.
 
-    Images of this repository are undone about `block` bytes at a time, checksums unread; any other by Pillow. Raises
-    ValueError for a missing image and for images of different sizes, and what Pillow does (UnidentifiedImageError...).
+    Images of this repository are undone about `block` bytes at a time, checksums unread; any other by Pillow. `out`
+    takes the pixels, if given. Raises ValueError for a missing image and for images of different sizes, TypeError for
+    what is no column of bytes, and what Pillow does (UnidentifiedImageError...).
     """
     column = _column(images)
-    if column.null_count:
-        raise ValueError(f"row {np.flatnonzero(column.is_null())[0]} has no image")
-    pixels = np.empty((0, 0, 0, 3), np.uint8)
     step = max(1, block * len(column) // max(1, column.nbytes))
     for at in range(0, len(column), step):
-        part = column[at : at + step]
+        chunks = column[at : at + step].chunks
+        part = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
         files = _files(part)
         size = _size(files)
         decoded = [] if size else [np.asarray(Image.open(io.BytesIO(f.as_py())).convert("RGB")) for f in part]
         shapes = {image.shape for image in decoded} or {(size, size, 3)}
-        if at == 0:  # one array, filled in place: memory asked for anew in every block costs more than the sums
-            pixels = np.empty((len(column), *min(shapes)), np.uint8)
-        if shapes != {pixels.shape[1:]}:
+        if out is None:  # one array, filled in place: memory asked for anew in every block costs more than the sums
+            out = np.empty((len(column), *min(shapes)), np.uint8)
+        if shapes != {out.shape[1:]}:
             raise ValueError("the images are of different sizes: they do not fit one array")
+        pixels = out[at : at + len(part)]
         if size:
-            _undo(files, pixels[at : at + step].reshape(-1, size, 3 * size))
+            _undo(files, pixels.reshape(-1, size, 3 * size))
         else:
-            pixels[at : at + step] = decoded
-    return pixels
+            pixels[:] = decoded
+    return np.empty((0, 0, 0, 3), np.uint8) if out is None else out
 
 
-def _column(images: Any) -> pa.Array:
+def _column(images: Any) -> pa.ChunkedArray:
+    """Return large_binary in chunks as they come: offsets of 32 bits, put together, end at 2 GB."""
     if not isinstance(images, pa.Array | pa.ChunkedArray):
-        images = pa.array([x["bytes"] if isinstance(x, dict) else x for x in images], pa.large_binary())
+        images = pa.array([_file(x) for x in images], pa.large_binary())
+    chunks = images.chunks if isinstance(images, pa.ChunkedArray) else [images]
     if pa.types.is_struct(images.type):
-        images = images.combine_chunks() if isinstance(images, pa.ChunkedArray) else images
-        images = images.flatten()[images.type.get_field_index("bytes")]
-    images = images.cast(pa.large_binary())
-    return images.combine_chunks() if isinstance(images, pa.ChunkedArray) else images
+        chunks = [chunk.flatten()[images.type.get_field_index("bytes")] for chunk in chunks]
+    column = pa.chunked_array([chunk.cast(pa.large_binary()) for chunk in chunks], pa.large_binary())
+    if column.null_count:
+        raise ValueError(f"row {np.flatnonzero(column.is_null())[0]} has no image")
+    return column
+
+
+def _file(item: Any) -> Any:
+    item = item["bytes"] if isinstance(item, dict) else item
+    if item is not None and not isinstance(item, bytes):
+        raise TypeError(
+            f"expected the bytes of image files, found {type(item).__name__}: these images are decoded already. For "
+            'their bytes, use with_format("arrow") or cast_column("image", datasets.Image(decode=False))'
+        )
+    return item
 
 
 def _files(column: pa.Array) -> np.ndarray:

@@ -182,6 +182,38 @@ def test_checksums_are_not_read() -> None:
     assert np.array_equal(decode([bytes(file) for file in harmed]), decode(files))
 
 
+def test_a_column_of_more_bytes_than_its_offsets_count() -> None:
+    """Above 2 GB, as the train splits of 32 and 64 pixels are; here, in chunks that share their bytes."""
+    file = by_pillow(noise(1, 4)[0]).ljust(200_000_000, b"\0")
+    column = pa.chunked_array([arrow.images([file])] * 11)
+    assert column.nbytes > 1 << 31
+    assert np.array_equal(decode(column), np.repeat(noise(1, 4), len(column), axis=0))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [Image.new("RGB", (4, 4))] * 2,
+        [{"bytes": Image.new("RGB", (4, 4)), "path": None}],
+        [*noise(2, 4)],
+        noise(2, 4),
+        [noise(1, 4).tolist()],
+    ],
+)
+def test_images_that_are_decoded_already_are_told(images: Any) -> None:
+    with pytest.raises(TypeError, match="these images are decoded already"):
+        decode(images)
+
+
+def test_into_an_array_that_is_given() -> None:
+    out = np.zeros((9, 8, 8, 3), np.uint8)
+    decode(pa.array(FILES), out=out[1:8])
+    same(out[1:8], FILES)
+    assert not out[[0, 8]].any()
+    with pytest.raises(ValueError, match="different sizes"):
+        decode(FILES, out=np.zeros((7, 9, 9, 3), np.uint8))
+
+
 # As `datasets` hands them out
 
 
