@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import filelock
 import msgspec
@@ -30,18 +30,19 @@ from loaders.training.repository import Rows
 
 _FORMAT = 1  # raised when the same rows make other files
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DAMAGE = (OSError, ValueError, EOFError, msgspec.MsgspecError)
+_DAMAGE = (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, msgspec.MsgspecError)
 PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
 class About:
-    """What an array was made from, and the names of its classes."""
+    """What an array was made from, whether it has labels, and the names of its classes."""
 
     repository: str
     config: str
     split: str
     version: str
+    labelled: bool
     names: tuple[str, ...] | None = None
 
 
@@ -69,9 +70,12 @@ def shared(rows: Rows) -> Data:
 def opened(folder: Path) -> Data:
     """Open what lies on disk; raises OSError or ValueError when it is not there, or damaged."""
     about = read_about(folder)
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    labels = np.load(folder / "labels.npy", mmap_mode="r") if (folder / "labels.npy").exists() else None
-    return Data(images.view(np.ndarray), None if labels is None else labels.view(np.ndarray), about.names, folder)
+    images, *labels = (_array(folder / f"{name}.npy") for name in ("images", *(["labels"] if about.labelled else [])))
+    return Data(images, labels[0] if labels else None, about.names, folder)
+
+
+def _array(path: Path) -> NDArray[Any]:
+    return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)  # type: ignore[no-any-return]
 
 
 def read_about(folder: Path) -> About:
@@ -128,7 +132,7 @@ def _write(rows: Rows, partial: Path) -> None:
         del images
     if labels is not None:
         _written(partial / "labels.npy", lambda file: np.save(file, labels))
-    about = About(rows.repository, rows.config, rows.split, rows.version, columns.names)
+    about = About(rows.repository, rows.config, rows.split, rows.version, labels is not None, columns.names)
     _written(partial / "about.json", lambda file: file.write(json.dumps(asdict(about), indent=1).encode()))
 
 

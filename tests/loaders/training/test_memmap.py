@@ -60,9 +60,12 @@ def test_a_damaged_one_is_made_anew(what: str, repository: str, cache: Path) -> 
     first = load_array(repository, *ARGUMENTS, memmap=True)
     assert first.folder
     images, path = first.images.copy(), first.folder / what
-    path.write_bytes(path.read_bytes()[:-9])
-    assert np.array_equal(load_array(repository, *ARGUMENTS, memmap=True).images, images)
-    assert len(folders(cache)) == 1
+    for harm in (lambda: path.write_bytes(path.read_bytes()[:-9]), path.unlink):
+        harm()
+        anew = load_array(repository, *ARGUMENTS, memmap=True)
+        assert np.array_equal(anew.images, images)
+        assert anew.labels is not None
+        assert len(folders(cache)) == 1
 
 
 # A repository that changes
