@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 FRONT_MATTER = re.compile(r"\A(?:\ufeff)?---[ \t]*\r?\n(.*?)^---[ \t]*\r?(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
