@@ -16,7 +16,7 @@ from loaders._errors import SourceProblem
 from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
 from loaders.formats import tars
-from loaders.images import arrow, chunks, png
+from loaders.images import arrow, png, png_file
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Found, Source
 
@@ -113,7 +113,7 @@ def batches(job: Job) -> Iterator[Batch]:
 
 def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.uint8]:
     try:
-        picture = chunks.opened(file)
+        picture = png_file.opened(file)
         found = str(picture.header)
         if found == f"RGB {size}x{size}":  # known before a pixel is decoded: no header can ask for gigabytes
             return picture.pixels()

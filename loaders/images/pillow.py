@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from loaders.images import chunks
+from loaders.images import png_file
 
 FORMATS = ("JPEG", "PNG")  # ILSVRC has one PNG, named .JPEG; of Pillow's many others, one runs Ghostscript
 
@@ -28,10 +28,10 @@ def opened(file: Any, formats: tuple[str, ...] = FORMATS) -> Image.Image:
         image = Image.open(io.BytesIO(file), formats=formats)
     except UnidentifiedImageError:
         raise ValueError("neither a JPEG nor a PNG" if formats == FORMATS else f"no {' or '.join(formats)}") from None
-    if image.width * image.height > chunks.PIXELS:
+    if image.width * image.height > png_file.PIXELS:
         raise ValueError(f"it claims {image.width} x {image.height} pixels")
     if image.format == "PNG":
-        chunks.opened(bytes(file), alone=False).check()
+        png_file.opened(bytes(file), alone=False).check()
     return image
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -204,11 +205,53 @@ def test_a_hole_is_not_taken_for_the_end(blocks: int, members: int, tmp_path: Pa
     assert "Download it again" in text
 
 
-@pytest.mark.parametrize("end", [512, 1024, 10_240, 1 << 20])
-@pytest.mark.parametrize("garbage", [b"", b"\0" * 100 + b"left over" * 100])
-def test_an_end_of_any_length_is_one(end: int, garbage: bytes, tmp_path: Path) -> None:
-    data = tar([("a", b"1"), ("b", b"2" * 600)])[:2560] + bytes(end) + garbage
-    assert contents(write(tmp_path, data)) == {"a": b"1", "b": b"2" * 600}
+TWO = tar([("a", b"1"), ("b", b"2" * 600)])[:2560]
+ENDS = [512, 1024, 10_240, 1 << 20]
+both_ways = pytest.mark.parametrize("zipped", [False, True])
+
+
+@both_ways
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_of_any_length_is_one(end: int, zipped: bool, tmp_path: Path) -> None:
+    data = TWO + bytes(end)
+    path = write(tmp_path, gzip.compress(data, 1) if zipped else data)
+    assert contents(path) == {"a": b"1", "b": b"2" * 600}
+
+
+@pytest.mark.keeps("S31")
+@both_ways
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("more", [b"left over", tar([("c", b"3")]), bytes(100) + tar([("c", b"3")]), bytes(1 << 24)])
+def test_what_follows_the_end_is_refused(more: bytes, end: int, zipped: bool, tmp_path: Path) -> None:
+    """Another tar that was appended, at the place of a header or at another, or more zeros than an end has."""
+    data = TWO + bytes(end) + more
+    text = refused(write(tmp_path, gzip.compress(data, 1) if zipped else data))
+    assert "end mark of a tar at byte 2,560, and more behind it" in text
+
+
+@pytest.mark.keeps("S31")
+def test_what_follows_the_end_of_a_tar_in_a_tar_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, tar([("inner.tar", TWO + bytes(1024) + TWO), ("last", b"-")]))
+    outer = tars.scan(path)
+    start, size = outer.offsets[0], outer.sizes[0]
+    with pytest.raises(SourceProblem, match="more behind it"):
+        tars.scan(path, start, start + size)
+
+
+@pytest.mark.keeps("S31")
+@pytest.mark.parametrize(
+    "more", [b"left over" * 10, b"\x1f\x8b", gzip.compress(tar([("c", b"3")])), bytes(9) + b"x", gzip.compress(b"x")]
+)
+def test_what_follows_the_end_of_a_gzip_stream_is_refused(more: bytes, tmp_path: Path) -> None:
+    refused(write(tmp_path, gzip.compress(TWO + bytes(1024)) + more))
+
+
+@pytest.mark.parametrize("more", [bytes(1000), gzip.compress(b""), gzip.compress(bytes(9))])
+def test_zeros_behind_a_gzip_stream_and_parts_of_it_are_no_harm(more: bytes, tmp_path: Path) -> None:
+    assert set(contents(write(tmp_path, gzip.compress(TWO[:700]) + gzip.compress(TWO[700:] + bytes(1024)) + more))) == {
+        "a",
+        "b",
+    }
 
 
 @pytest.mark.keeps("S2")
@@ -256,6 +299,49 @@ def test_an_extended_header_of_gigabytes_is_not_read(tmp_path: Path) -> None:
     data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
     path = write(tmp_path, bytes(data))
     assert "claims 4,294,967,296 bytes" in refused(path)
+
+
+def headers(*members: tuple[bytes, bytes, bytes]) -> bytes:
+    """Return a tar of (name, type, data) that need not be honest."""
+    parts = []
+    for name, kind, data in members:
+        info = tarfile.TarInfo(name.decode())
+        info.size, info.type = len(data), kind
+        parts += [info.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % 512)]
+    return b"".join([*parts, bytes(1024)])
+
+
+MEGABYTE = (1 << 20) - 512
+HOSTILE = {
+    "many records": headers(*[(b"h", b"x", b"6 a=b\n" * (MEGABYTE // 6)), (b"m", b"0", b"")] * 10),
+    "a record without end": headers((b"h", b"x", b"1" * MEGABYTE), (b"m", b"0", b"")),
+    "a length of many digits": headers((b"h", b"x", b"9" * 5000 + b" a=b\n"), (b"m", b"0", b"")),
+    "a size of many digits": headers((b"h", b"x", b"4011 size=" + b"9" * 4000 + b"\n"), (b"m", b"0", b"")),
+    "a long path": headers((b"h", b"x", b"8014 path=" + b"a/" * 4001 + b"b\n"), (b"m", b"0", b"")),
+    "a long name": headers((b"h", b"L", b"a" * MEGABYTE), (b"m", b"0", b"")),
+    "many long names": headers(*[(b"h", b"L", b"a" * 300)] * 5000, (b"m", b"0", b"")),
+    "many headers": headers(*[(b"h", b"x", b"6 a=b\n")] * 5000, (b"m", b"0", b"")),
+    "many headers for all": headers(*[(b"h", b"g", b"6 a=b\n")] * 5000, (b"m", b"0", b"")),
+    "one name": headers(*[(b"m", b"0", b"")] * 20_000),
+}
+
+
+@pytest.mark.keeps("S30")
+@both_ways
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_headers_that_take_their_time_are_refused_at_once(kind: str, zipped: bool, tmp_path: Path) -> None:
+    path = write(tmp_path, gzip.compress(HOSTILE[kind], 1) if zipped else HOSTILE[kind])
+    started = time.process_time()
+    text = refused(path)
+    assert time.process_time() - started < 1
+    assert len(text) < 600
+
+
+@pytest.mark.keeps("S30")
+def test_more_members_than_upstream_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tars, "_MOST_ENTRIES", 5)
+    assert len(tars.scan(write(tmp_path, tar((f"{n}", b"") for n in range(5)))).names) == 5
+    assert "more than 5 entries" in refused(write(tmp_path, tar((f"{n}", b"") for n in range(6))))
 
 
 VALID = io.BytesIO()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loaders.images import chunks
+from loaders.images import png_file
 from loaders.images.pillow import resized
 from publish.sample import archives as writers
 from tests.kit import archives
@@ -68,7 +68,7 @@ def test_a_picture_that_is_not_whole_is_refused(stream: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("stream", [zlib.compress(WOVEN[:-90]), zlib.compress(WOVEN + WOVEN[:90])])
 def test_an_interlaced_picture_that_is_not_whole_is_refused(stream: bytes) -> None:
     with pytest.raises(ValueError, match="rows should be 3,132 bytes"):
-        chunks.opened(png(stream, interlaced=True)).pixels()
+        png_file.opened(png(stream, interlaced=True)).pixels()
 
 
 @pytest.mark.keeps("S29")
@@ -97,13 +97,13 @@ def encoded(picture: Any, **options: Any) -> bytes:
     ids=["filtered", "stored", "with more chunks", "unfiltered", "interlaced"],
 )
 def test_the_pixels_are_those_of_pillow(file: bytes) -> None:
-    assert np.array_equal(chunks.opened(file).pixels(), PICTURE)
+    assert np.array_equal(png_file.opened(file).pixels(), PICTURE)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(file))), PICTURE)
 
 
 def test_rows_of_more_than_a_block_of_deflate() -> None:
     picture = archives.pictures(1, 200, 0)[0]
-    assert np.array_equal(chunks.opened(encoded(picture)).pixels(), picture)
+    assert np.array_equal(png_file.opened(encoded(picture)).pixels(), picture)
 
 
 @pytest.mark.parametrize(("mode", "depth"), [("L", 8), ("P", 1), ("RGBA", 8), ("LA", 8), ("1", 1), ("I;16", 16)])
@@ -111,7 +111,7 @@ def test_every_kind_of_png_is_known_to_be_whole(mode: str, depth: int) -> None:
     """With a width that no number of bits divides."""
     buffer = io.BytesIO()
     Image.new(mode, (13, 7)).save(buffer, "PNG")
-    whole = chunks.opened(buffer.getvalue())
+    whole = png_file.opened(buffer.getvalue())
     whole.check()
     assert (whole.header.width, whole.header.height, whole.header.depth) == (13, 7, depth)
 
@@ -120,10 +120,10 @@ def test_every_kind_of_png_is_known_to_be_whole(mode: str, depth: int) -> None:
 @pytest.mark.parametrize("end", [b"\0", chunk(b"IEND", b""), chunk(b"IDAT", zlib.compress(WHOLE))])
 def test_what_follows_the_end_of_a_picture_is_refused(end: bytes) -> None:
     with pytest.raises(ValueError, match="after its end"):
-        chunks.opened(encoded(PICTURE) + end)
+        png_file.opened(encoded(PICTURE) + end)
 
 
 @pytest.mark.keeps("S29")
 def test_rows_without_end_are_not_inflated() -> None:
     with pytest.raises(ValueError, match="more than those"):
-        chunks.opened(png(zlib.compress(bytes(1 << 28), 1))).check()
+        png_file.opened(png(zlib.compress(bytes(1 << 28), 1))).check()
