@@ -61,12 +61,11 @@ def _open(options: argparse.Namespace) -> "Contents":
 
 def _faults(options: argparse.Namespace, contents: "Contents", manifest: "Manifest") -> Collection[str]:
     """Say what the viewer will show, and return what is wrong, each once."""
-    from publish.repository import verify
-    from publish.repository.shown import report
+    from publish.repository import shown, verify
 
-    shown = report(contents, manifest)
-    print(shown.text)
-    faults = verify.files(contents, manifest) + verify.footers(contents, manifest) + shown.faults
+    faults = shown.faults(contents)
+    print(shown.told(manifest))
+    faults = verify.files(contents, manifest) + verify.footers(contents, manifest) + faults
     faults = faults or verify.resolves(contents, manifest)
     if options.data and not faults:
         faults = list(verify.data(contents, manifest))

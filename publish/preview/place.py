@@ -9,7 +9,6 @@ from huggingface_hub.constants import ENDPOINT
 
 from loaders import Problem
 from publish import manifest
-from publish.card import render
 from publish.hub.client import Repository
 from publish.hub.contents import on_hub
 from publish.manifest import Manifest
@@ -31,10 +30,7 @@ class Dataset:
     @cached_property
     def configs(self) -> list[str]:
         """The configs in the order of the Hub's list: the default, then by name."""
-        default = next(
-            config["config_name"] for config in render.owned(self.manifest)["configs"] if "default" in config
-        )
-        return shown.in_order(self.manifest.configs, default)
+        return shown.configs(self.manifest)
 
     def splits(self, config: str) -> list[str]:
         """Return the names of the splits of a config."""

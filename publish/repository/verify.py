@@ -69,6 +69,10 @@ def _footer_faults(shard: ShardEntry, schema: pa.Schema, file: pq.ParquetFile) -
         return [f"{shard.path}: expected {shard.rows:,} rows, found {file.metadata.num_rows:,}"]
     if not file.schema_arrow.equals(schema, check_metadata=True):
         return [f"{shard.path}: expected the columns {schema.names} and their features, found others"]
+    if (groups := file.metadata.num_row_groups) != 1:
+        return [f"{shard.path}: expected one row group, found {groups}"]
+    if not all(file.metadata.row_group(0).column(i).has_offset_index for i in range(file.metadata.num_columns)):
+        return [f"{shard.path}: has no page index, and the Hub's viewer reads rows by it"]
     return []
 
 

@@ -405,7 +405,7 @@ def _read_card(folder: Path) -> Any:
             outcome.append(str(problem))
     contents = FolderContents(folder)
     verify._card(contents, made)
-    shown.report(contents, made)
+    shown.faults(contents)
     return bool(outcome)
 
 
