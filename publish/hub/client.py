@@ -7,14 +7,13 @@ gives up on, is tried again here to a stated end; what a person has to mend is s
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants, set_client_factory
+from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants, hf_hub_download, set_client_factory
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -33,7 +32,6 @@ from publish.console.exits import discreet
 T = TypeVar("T")
 WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the client's own have come to nothing
 SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
-_AT_ONCE = 8  # spans of a file asked for at the same time
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 _DATASET = re.compile(r"/datasets/([^/]+/[^/]+)(?:/(?!auth-check)|$)")  # in an address; not where writing is asked for
 _STORAGE = re.compile(r"HTTP status \w+ error \((\d{3})\b")
@@ -239,12 +237,15 @@ class Repository:
         """Open a file at a commit for reading by ranges."""
         return self._files.open(f"datasets/{self.name}@{commit}/{path}", "rb")
 
-    def spans(self, path: str, commit: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return the bytes of spans of a file at a commit, asked for at the same time; a person waits for them."""
+    def span(self, path: str, commit: str, begin: int, end: int) -> bytes:
+        """Return bytes of a file at a commit; a person waits for them."""
         read = partial(self._files.cat_file, f"datasets/{self.name}@{commit}/{path}", cache_type="none")
-        what = f"{self.name}: reading {path}"
-        with ThreadPoolExecutor(min(len(spans), _AT_ONCE)) as pool:
-            return list(pool.map(lambda span: patiently(partial(read, *span), what, waits=(1.0,)), spans))
+        return bytes(patiently(partial(read, begin, end), f"{self.name}: reading {path}", waits=(1.0,)))
+
+    def download(self, path: str, commit: str) -> Path:
+        """Return a file at a commit in the library's cache, where it is put, with a bar, unless it is there."""
+        get = partial(hf_hub_download, self.name, path, repo_type="dataset", revision=commit)
+        return Path(patiently(get, f"{self.name}: downloading {path}", waits=(1.0,)))
 
     @cached_property
     def _files(self) -> HfFileSystem:

@@ -1,7 +1,8 @@
 """The files of a repository on the Hub."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from loaders import Problem
@@ -33,8 +34,11 @@ class HubContents:
     def open(self, path: str) -> Any:
         return self._place.open(path, self._at)
 
-    def spans(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        return self._place.spans(path, self._at, spans)
+    def span(self, path: str, begin: int, end: int) -> bytes:
+        return self._place.span(path, self._at, begin, end)
+
+    def local(self, path: str) -> Path:
+        return self._place.download(path, self._at)
 
 
 def on_hub(name: str, revision: str) -> HubContents:

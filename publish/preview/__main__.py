@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from loaders import Problem
 from publish.hub import exits
@@ -42,7 +42,8 @@ def _serve(options: argparse.Namespace) -> int:
         raise Problem(
             f"{error.name} is not installed: install the extra `preview` (pip install -e '.[preview]')."
         ) from error
-    with serve.bind(options.port) as listening, suppress(KeyboardInterrupt):
+    with serve.bind(options.port) as listening, closing(found.reader), suppress(KeyboardInterrupt):
+        found.reader.start()  # it imports while the page is made
         serve.serve(
             found, listening, lambda url: print(f"{options.repository} is shown at {url} (Ctrl-C ends it)", flush=True)
         )

@@ -6,25 +6,25 @@ from typing import Any
 
 from publish.console.progress import megabytes
 from publish.manifest import SplitEntry
-from publish.preview import image
-from publish.preview.rows import Row
+from publish.preview.rows import Page, Row
 
 _BARS = 120  # units of height of the histogram
+_MOST_BARS = 10_000
 
 
-def rows(found: Sequence[Row], names: Sequence[str]) -> str:
-    """Return rows as a list of images with their labels."""
-    return _inert(f'<ol class="rows">{"".join(_row(row, names) for row in found)}</ol>')
+def rows(page: Page, names: Sequence[str]) -> str:
+    """Return rows as a list of images with their labels, and above them what is to be told of them."""
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in page.notes)
+    return _inert(f'{notes}<ol class="rows">{"".join(_row(row, names) for row in page.rows)}</ol>')
 
 
 def _row(row: Row, names: Sequence[str]) -> str:
     name = "" if row.label is None else label(row.label, names)
-    shown = image.shown(row.image) if row.image is not None else None
     facts = [f"row {row.number:,}", *([] if row.label is None else [f"label {row.label}"]), *row.texts.values()]
-    facts += [shown.what] if shown else []
+    facts += [row.image.what] if row.image else []
     return (
         f'<li data-row="{row.number}" data-label="{"" if row.label is None else row.label}">'
-        f"{_image(shown, f'row {row.number}' + (f': {name}' if name else ''))}"
+        f"{_image(row, f'row {row.number}' + (f': {name}' if name else ''))}"
         f"{f'<strong>{escape(name)}</strong>' if name else ''}<small>{escape(' · '.join(facts))}</small></li>"
     )
 
@@ -34,9 +34,10 @@ def label(number: int, names: Sequence[str]) -> str:
     return names[number] if 0 <= number < len(names) else str(number)
 
 
-def _image(shown: image.Shown | None, text: str) -> str:
+def _image(row: Row, text: str) -> str:
+    shown = row.image
     if shown is None:
-        return '<span class="broken">this image cannot be decoded</span>'
+        return f'<span class="broken">{escape(row.why)}</span>' if row.why else ""
     pixels = ' class="pixels"' if shown.enlarged else ""
     size = f'width="{shown.width}" height="{shown.height}"'
     return f'<img{pixels} src="{escape(shown.source)}" alt="{escape(text)}" {size}>'
@@ -64,7 +65,8 @@ def _triple(values: Sequence[float]) -> str:
 def _histogram(counts: Sequence[int], names: Sequence[str]) -> str:
     if not counts:
         return "<p>There are no labels, so there is no histogram of them.</p>"
-    top = max(counts)
+    more, counts = len(counts) - _MOST_BARS, counts[:_MOST_BARS]
+    top = max(max(counts), 1)
     bars = "".join(
         f'<rect x="{i}" y="{_BARS * (1 - count / top):.2f}" width="1" height="{_BARS * count / top:.2f}">'
         f"<title>{escape(label(i, names))}: {count:,}</title></rect>"
@@ -72,6 +74,7 @@ def _histogram(counts: Sequence[int], names: Sequence[str]) -> str:
     )
     each = f"{min(counts):,} to {top:,} rows" if min(counts) < top else f"{top:,} row" + "s" * (top > 1)
     said = f"Rows a class: {len(counts):,} classes, {each} each"
+    said += f"; {more:,} more classes are not drawn" if more > 0 else ""
     return (
         f'<figure><svg class="histogram" role="img" aria-label="{said}" viewBox="0 0 {len(counts)} {_BARS}" '
         f'preserveAspectRatio="none">{bars}</svg><figcaption>{said}, in the order of the labels.</figcaption></figure>'

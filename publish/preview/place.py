@@ -12,6 +12,7 @@ from publish import manifest
 from publish.hub.client import Repository
 from publish.hub.contents import on_hub
 from publish.manifest import Manifest
+from publish.preview.reader import Reader
 from publish.preview.rows import Split
 from publish.repository import shown, verify
 from publish.repository.contents import Contents, FolderContents
@@ -25,6 +26,7 @@ class Dataset:
     revision: str | None
     contents: Contents
     manifest: Manifest
+    reader: Reader
     _splits: dict[tuple[str, str], Split] = field(default_factory=dict)
 
     @cached_property
@@ -39,7 +41,7 @@ class Dataset:
     def split(self, config: str, split: str) -> Split:
         """Return the rows of a split."""
         if (config, split) not in self._splits:
-            self._splits[config, split] = Split(self.contents, self.manifest.configs[config][split])
+            self._splits[config, split] = Split(self.contents, self.manifest.configs[config][split], self.reader)
         return self._splits[config, split]
 
     def card(self) -> str:
@@ -54,12 +56,13 @@ class Place:
     def __init__(self, names: list[str], revision: str | None, contents: Callable[[str], Contents]) -> None:
         self.names, self._revision, self._contents = names, revision, contents
         self._open: dict[str, Dataset] = {}
+        self.reader = Reader()
 
     def dataset(self, name: str, anew: bool = False) -> Dataset:
         """Return a repository, read again if `anew`; raises Problem when it is none of this project's."""
         if anew or name not in self._open:
             contents = self._contents(name)
-            self._open[name] = Dataset(name, self._revision, contents, verify.read_manifest(contents))
+            self._open[name] = Dataset(name, self._revision, contents, verify.read_manifest(contents), self.reader)
         return self._open[name]
 
 

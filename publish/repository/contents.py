@@ -1,6 +1,6 @@
 """The files of a repository, wherever it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -28,8 +28,11 @@ class Contents(Protocol):
     def open(self, path: str) -> Any:
         """Open a file for reading by ranges."""
 
-    def spans(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return the bytes of spans of a file, each its first byte and the one after its last, and read no others."""
+    def span(self, path: str, begin: int, end: int) -> bytes:
+        """Return the bytes of a file from `begin` to before `end`, and read no others."""
+
+    def local(self, path: str) -> Path:
+        """Return a file of this machine with the content of a file."""
 
 
 class FolderContents:
@@ -55,6 +58,10 @@ class FolderContents:
     def open(self, path: str) -> IO[bytes]:
         return (self._folder / path).open("rb")
 
-    def spans(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+    def span(self, path: str, begin: int, end: int) -> bytes:
         with self.open(path) as file:
-            return [file.read(end - begin) for begin, end in spans if file.seek(begin) >= 0]
+            file.seek(begin)
+            return file.read(end - begin)
+
+    def local(self, path: str) -> Path:
+        return self._folder / path

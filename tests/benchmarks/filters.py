@@ -4,9 +4,8 @@
 
 SOURCE is a folder of upstream's zips; without one, archives of drawn images are made. The first table writes
 --images train images with every filter and ZSTD level, and stock's way: PNG by Pillow, Parquet by `datasets`. The
-second writes the chosen filter with other page layouts; `KB for 100 rows` are the pages of the image column that a
-reader of 100 rows needs, the mean over 200 places. Times are the processor's, the least of --repeat: other work on the
-machine lengthens them less than the wall's. Every encoded image is decoded again and compared.
+second writes the chosen filter with other page layouts. Times are the processor's, the least of --repeat: other work
+on the machine lengthens them less than the wall's. Every encoded image is decoded again and compared.
 """
 
 # mypy: disable-error-code="import-untyped"
@@ -33,7 +32,6 @@ from loaders.images import arrow, decode, png
 from publish.build.shard import CHUNKING
 from publish.console.progress import table
 from tests.benchmarks import archives
-from tests.benchmarks.pages import pages
 
 U8 = npt.NDArray[np.uint8]
 T = TypeVar("T")
@@ -46,7 +44,7 @@ KIB = 1 << 10
 CHUNKED: dict[str, Any] = {"use_content_defined_chunking": CHUNKING}
 UNCHUNKED: dict[str, Any] = {"use_content_defined_chunking": False}
 HEAD = ("size", "filter", "ZSTD", "bytes", "to stock", "us encode", "us write", "us Pillow", "us batch decode")
-LAYOUT_HEAD = ("size", "pages", "bytes/image", "us write", "us read", "number", "KB for 100 rows")
+LAYOUT_HEAD = ("size", "pages", "bytes/image", "us write", "us read")
 
 
 def up(pixels: U8, rows: U8) -> None:
@@ -239,10 +237,8 @@ def compare_layouts(size: int, planes: U8, repeat: int) -> list[tuple[str, ...]]
     for name, layout in LAYOUTS.items():
         written, buffer = least(repeat, lambda layout=layout: write(images, 1, layout))  # type: ignore[misc]
         read, _ = least(repeat, lambda b=buffer: pq.read_table(b, use_threads=False))  # type: ignore[misc]
-        found, starts = pages(buffer), range(0, len(planes) - 99, max(1, len(planes) // 200))
-        needed = sum(p.bytes for at in starts for p in found if p.start < at + 100 and p.stop > at) / len(starts)
         cells = (f"{buffer.size * each / 1e6:,.0f}", f"{written * each:.2f}", f"{read * each:.2f}")
-        lines.append((f"{size}", name, *cells, f"{len(found):,}", f"{needed / 1000:,.0f}"))
+        lines.append((f"{size}", name, *cells))
     return lines
 
 

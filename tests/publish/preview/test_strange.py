@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from publish.preview import card, markup
-from publish.preview.rows import Row
+from publish.preview.rows import Page, Row
 from tests.kit import making
 from tests.kit.browsing import Viewer, served
 
@@ -131,7 +131,7 @@ def test_a_damaged_shard_is_named_in_place_of_its_rows(
         viewer = open_tab().open(address)
         assert viewer.numbers == list(range(100))
         jump(viewer, 1500)
-        assert "8x8/train-00001-of-00002.parquet: cannot be read: its last four bytes are not PAR1" in viewer.said
+        assert "8x8/train-00001-of-00002.parquet: cannot be read: Parquet magic bytes not found" in viewer.said
         assert f"`python -m publish.check {repository}` says what is wrong" in viewer.said
         viewer.choose("split", "validation")
         assert viewer.numbers == list(range(100))
@@ -198,6 +198,6 @@ def test_a_card_without_yaml_is_whole() -> None:
 
 def test_no_text_of_a_row_is_markup() -> None:
     row = Row(3, None, 0, {"file_name": "<b>${x}</b>"})
-    found = markup.rows([row], ["<i>{{name}}</i>"])
+    found = markup.rows(Page([row], []), ["<i>{{name}}</i>"])
     assert not {"<i>", "<b>", "{", "$", "`"} & {found[i : i + n] for i in range(len(found)) for n in (1, 3)}
     assert "&lt;i&gt;&#123;&#123;name&#125;&#125;&lt;/i&gt;" in found
