@@ -56,7 +56,7 @@ def test_a_cache_that_cannot_be_written_to_is_done_without(tmp_path: Path) -> No
 
 @pytest.mark.keeps("B5")
 @pytest.mark.parametrize(
-    ("make", "word"), [(kills.build, "another build (process "), (kills.regenerate, "another run is writing there")]
+    ("make", "word"), [(kills.build, "another run (process "), (kills.regenerate, "another run (process ")]
 )
 def test_two_runs_at_once_on_one_folder(
     make: Callable[[Path], AbstractContextManager[kills.Case]], word: str, tmp_path: Path

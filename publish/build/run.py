@@ -1,17 +1,12 @@
 """A plan carried out: archives verified, shards built or taken up again, repositories put in place."""
 
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import filelock
-
-from loaders import Job, Problem
+from loaders import Job
 from loaders.files.places import is_local
 from publish.build import reuse, staging
 from publish.build.destination import Destination
@@ -19,10 +14,11 @@ from publish.build.digests import Digests
 from publish.build.entry import Ready, entered
 from publish.build.plan import Plan, SplitBuild
 from publish.build.staging import Done
-from publish.console.progress import Progress, megabytes
+from publish.console.progress import Progress
+from publish.console.room import check_room
 from publish.manifest import Manifest, SplitEntry
-from publish.results import remove_tree
-from publish.work.shared import check_store, sees
+from publish.results import clean, locked, remove_tree
+from publish.work.shared import sees
 from publish.work.tasks import Crew, Finished, Task
 
 _ROOM = 1.1  # of the estimated size: a full disk is noticed before the work, not after it
@@ -116,7 +112,7 @@ def run(plan: Plan, options: Options, destination: Destination) -> list[Built]:
     """
     progress = Progress(sum(build.plan.rows for build in plan.splits))
     try:
-        with _locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
+        with locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
             files = [(a.path, None if a.files else a.path.stat().st_size) for a in plan.read_by_workers()]
             options.crew.check(lambda: partial(sees, files))
             options.crew.check(destination.check)
@@ -160,7 +156,7 @@ class _Run:
 
     def results(self) -> list[Built]:
         for name, stage in self._stages.items():
-            staging.clean(stage, [split.key for split in self._of(name)])
+            clean(stage, [split.key for split in self._of(name)])
         todo = {split.key: split.tasks() for split in self._splits}
         self._check_room(todo)
         self._carry_out(todo)
@@ -176,12 +172,7 @@ class _Run:
         plans = [(split.build.plan, len(todo[split.key])) for split in self._splits]
         sizes = sorted(plan.bytes / len(plan.jobs) for plan, tasks in plans for _ in range(tasks))
         need = _ROOM * sum(sizes[-(self._destination.at_once() or len(sizes)) :])
-        free = shutil.disk_usage(place).free
-        if need > free:
-            raise Problem(
-                f"{place}: about {megabytes(need)} are needed there, {megabytes(free)} are free. "
-                "Make room, or choose another --out."
-            )
+        check_room(place, need)
 
     def _carry_out(self, todo: dict[str, list[Task[Done]]]) -> None:
         """Do the tasks, and put each repository in force with its last one."""
@@ -214,29 +205,3 @@ class _Run:
             count = len(is_ready.entry.shards)
             shards = f"{count} shard{'s' if count > 1 else ''}"
             self._progress.say(f"{split.build.name}: {is_ready.entry.rows:,} rows in {shards}")
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep other builds out of a folder, and leave nothing half written in it; of others' shards nothing is touched.
-
-    A store has no locks: two runs into one are their owner's to keep apart.
-    """
-    if not is_local(out):
-        check_store(out)
-        yield
-        return
-    note = out / staging.FOLDER / "pid"
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(note.with_name("lock"), timeout=0):
-            note.write_text(str(os.getpid()))
-            try:
-                yield
-            except BaseException:
-                staging.remove_unfinished(note.parent)
-                raise
-    except filelock.Timeout:
-        raise Problem(
-            f"{out}: another build (process {note.read_text()}) is writing there. Wait for it, or choose another --out."
-        ) from None

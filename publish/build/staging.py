@@ -9,7 +9,7 @@ the next run finds and builds anew.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from loaders.sources.digests import sha256_of
 from publish.build import shard
 from publish.build.measure import Statistics
 from publish.build.shard import Receipt
-from publish.results import PARTIAL, remove_tree, written
+from publish.results import PARTIAL, written
 
 FOLDER = PARTIAL
 _ARRAYS = ("sums", "squares", "labels", "fingerprints", "first")  # of the statistics, in every receipt
@@ -89,21 +89,6 @@ def finished(path: Path) -> Receipt | None:
         return None
     # A store has a file whole or not at all, and to read it costs as much as to build it.
     return receipt if not is_local(path) or sha256_of(path) == receipt.sha256 else None
-
-
-def clean(folder: Path, keys: Iterable[str]) -> None:
-    """Remove what killed runs left in a dataset's staging folder, but for the finished shards of these keys."""
-    kept = set(keys)
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.name not in kept:
-            remove_tree(entry) if entry.is_dir() else entry.unlink()
-    remove_unfinished(folder)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove shards that were being written when their worker was stopped."""
-    for leftover in folder.rglob("*.tmp") if is_local(folder) else ():
-        leftover.unlink(missing_ok=True)
 
 
 def _receipt_path(path: Path) -> Path:

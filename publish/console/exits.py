@@ -22,10 +22,16 @@ class _Terminated(BaseException):
     """The process was asked to end (SIGTERM)."""
 
 
-def exit_code(command: Callable[[], int], out: Path | None = None, after: str = UNCHANGED) -> int:
+def exit_code(
+    command: Callable[[], int],
+    out: Path | None = None,
+    after: str = UNCHANGED,
+    spell: Callable[[Exception], str | None] | None = None,
+) -> int:
     """Run a command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped.
 
     `out` is where it writes, for errors of the system that name no file; `after` is what is true of it after one.
+    `spell` says what an error is in words, None where it is none that a person can mend.
     """
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -39,10 +45,10 @@ def exit_code(command: Callable[[], int], out: Path | None = None, after: str = 
     except _Terminated:
         return _tell(_STOPPED, 143)
     except Exception as error:
-        said = places.told(error, out)
+        said = spell(error) if spell else places.told(error, out)
         if said is None:
             raise
-        return _tell(f"error: {said}. {after}", 1)
+        return _tell(f"error: {said.rstrip('.')}. {after}", 1)
 
 
 def _tell(line: str, code: int) -> int:

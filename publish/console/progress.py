@@ -20,19 +20,37 @@ class Share:
 class Progress:
     """Rows done of all rows, images/s, bytes written and time left, on standard error."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int = 0) -> None:
         self._started = time.perf_counter()
         self.shares: dict[str, Share] = {}
         self._bar = tqdm(total=rows, unit=" images", unit_scale=True, disable=not sys.stderr.isatty(), smoothing=0.05)
 
+    def expect(self, rows: int) -> None:
+        """Take down how many rows there are, where that was not known at the start."""
+        self._bar.reset(total=rows)
+
     def add(self, worker: str, rows: int, size: int) -> None:
         """Count a finished shard."""
-        share = self.shares.setdefault(worker, Share())
-        share.shards, share.rows, share.bytes = share.shards + 1, share.rows + rows, share.bytes + size
+        share = self._count(worker, rows)
+        share.shards, share.bytes = share.shards + 1, share.bytes + size
         done = sum(share.shards for share in self.shares.values())
         written = megabytes(sum(share.bytes for share in self.shares.values()))
         self._bar.set_postfix_str(f"{done} shards, {written} written, {len(self.shares)} workers", refresh=False)
         self._bar.update(rows)
+
+    def count(self, worker: str, rows: int) -> None:
+        """Count rows that are done, and no shard yet."""
+        self._count(worker, rows)
+        self._bar.update(rows)
+
+    def _count(self, worker: str, rows: int) -> Share:
+        share = self.shares.setdefault(worker, Share())
+        share.rows += rows
+        return share
+
+    def at(self, what: str) -> None:
+        """Say beside the bar what is being done."""
+        self._bar.set_postfix_str(what)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

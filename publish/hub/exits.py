@@ -1,30 +1,21 @@
 """What the commands about one repository have in common: what went wrong in a line, with an exit code."""
 
-import sys
 from collections.abc import Callable
 
-from loaders import Problem
+from publish.console import exits
 from publish.console.exits import discreet
 
 
 def exit_code(command: Callable[[], int], repository: str) -> int:
-    """Run a command about a repository and return its exit code: 1 for a problem, 130 when it was stopped."""
-    try:
-        return command()
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    except Problem as problem:
-        told = str(problem)
-    except OSError as error:
-        told = _spell(error, repository)
-    print(f"error: {told}", file=sys.stderr)
-    return 1
+    """Run a command about a repository and return its exit code, as `console.exits.exit_code`."""
+    return exits.exit_code(command, after="Run the same command again to go on.", spell=lambda e: _spell(e, repository))
 
 
-def _spell(error: OSError, repository: str) -> str:
+def _spell(error: Exception, repository: str) -> str | None:
     from publish.hub.client import as_problem, status_of  # imported late: it takes half a second
 
+    if not isinstance(error, OSError):
+        return None
     if status_of(error):
         return str(as_problem(error, repository))
     return f"{error.filename or repository}: {error.strerror or discreet(error)}"

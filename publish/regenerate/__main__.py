@@ -7,23 +7,21 @@ steps: https://github.com/PatrykChrabaszcz/Imagenet32_Scripts), and `python -m p
 import argparse
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from loaders import MissingSources
 from loaders.files.places import is_local
 from loaders.images.pillow import FILTERS
 from publish.console import exits
 from publish.console.options import add_workers, crew_of, destination, place, whole_number
+from publish.console.progress import Progress, megabytes, table
 
 if TYPE_CHECKING:  # --help answers at once
-    from tqdm import tqdm
-
-    from publish.regenerate.run import Made, Report, Settings
+    from publish.regenerate.run import Made, Settings
 
 _SHOWN = 20  # unreadable photographs that are listed by name; the sidecar has them all
 _EXAMPLES = """examples:
@@ -84,11 +82,11 @@ def _regenerate(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     started = time.perf_counter()
-    with crew_of(options) as crew, closing(_Progress()) as progress:
-        made = run.run(settings, crew, progress.starts, progress.say)
+    with crew_of(options) as crew, closing(Progress()) as progress:
+        made = run.run(settings, crew, progress)
     if crew.is_remote:
-        for worker, photos in sorted(progress.done.items()):
-            print(f"{worker}: {photos:,} photographs", file=sys.stderr)
+        for worker, share in sorted(progress.shares.items()):
+            print(f"{worker}: {share.rows:,} photographs", file=sys.stderr)
     _summary(made, settings.out, time.perf_counter() - started)
     _warn(made, options.subsample)
     return 0
@@ -105,34 +103,6 @@ def _settings(options: argparse.Namespace) -> "Settings":
     return Settings(**{**chosen, "source": source, "sizes": tuple(dict.fromkeys(options.sizes))})
 
 
-class _Progress:
-    """How many photographs each worker has done; on a terminal a bar, from when it is known how many there are."""
-
-    def __init__(self) -> None:
-        self.done = Counter[str]()
-        self._bar: tqdm[NoReturn] | None = None
-
-    def starts(self, photos: int) -> "Report":
-        from tqdm import tqdm
-
-        shown = sys.stderr.isatty()
-        self._bar = tqdm(total=photos, unit=" images", unit_scale=True, disable=not shown, smoothing=0.05)
-        return self._count
-
-    def _count(self, worker: str, photos: int) -> None:
-        self.done[worker] += photos
-        if self._bar is not None:
-            self._bar.update(photos)
-
-    def say(self, what: str) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str(what)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
 def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
     head = ("config", "train", "validation", "files", "bytes", "work")
     rows = [
@@ -140,15 +110,12 @@ def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
             each.config,
             *(f"{each.rows[split]:,}" for split in ("train", "validation")),
             str(len(each.files)),
-            f"{sum(each.files.values()):,}",
+            megabytes(sum(each.files.values())),
             "new" if each.is_new else "there already",
         )
         for each in made
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, tuple("-" * width for width in widths), *rows):
-        first, *middle, last = zip(row, widths, strict=True)
-        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in middle), last[0]]))
+    print(table(head, rows))
     photos = max((sum(each.rows.values()) for each in made if each.is_new), default=0)
     if photos:
         print(f"\n{photos:,} photographs in {seconds:.1f} s ({photos / seconds:,.0f} images/s), in {out}/")

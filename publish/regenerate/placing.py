@@ -1,13 +1,10 @@
 """The folder that regenerated files go to: in the making under `.partial`, then in place, then vouched for."""
 
 import json
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import filelock
 
 from loaders import Problem
 from loaders.files.cache import load_json
@@ -15,45 +12,12 @@ from loaders.files.places import files, is_local, told
 from loaders.files.typed import dumped
 from loaders.formats.untrusted import leads_out
 from loaders.sources.sidecar import SIDECAR, FileFacts, Regenerated, Sidecar, read_sidecar
+from publish.console import room
 from publish.regenerate.packing import File
 from publish.results import PARTIAL, move, remove_tree, to_disk, written
-from publish.work.shared import check_store
 
 ORIGIN = "regenerated"
 _MOVING = f"{PARTIAL}/moving.json"  # the files that are on their way to their place, and not vouched for yet
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keep other runs out of the folder; raises Problem when one is there."""
-    if not is_local(out):  # a store has no locks: two runs into one are their owner's to keep apart
-        check_store(out)
-        yield
-        return
-    lock, is_new = out / PARTIAL / "lock", not out.exists()
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(lock, timeout=0), _forgotten_if_empty(lock):
-            yield
-    except filelock.Timeout:
-        raise Problem(f"{out}: another run is writing there. Wait for it, or choose another --out.") from None
-    finally:
-        with suppress(OSError):  # it is not empty
-            if is_new:
-                out.rmdir()
-
-
-@contextmanager
-def _forgotten_if_empty(lock: Path) -> Iterator[None]:
-    """Remove the folder of what is in the making after a run that made nothing and failed."""
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            if [entry.name for entry in lock.parent.iterdir()] == [lock.name]:
-                lock.unlink()
-                lock.parent.rmdir()
-        raise
 
 
 def sidecar(out: Path, expected: Collection[str]) -> Sidecar:
@@ -89,26 +53,11 @@ def remove_unvouched(out: Path, vouched: Collection[str]) -> None:
     (out / _MOVING).unlink(missing_ok=True)
 
 
-def clean(stage: Path) -> None:
-    """Remove what runs with other photographs or settings left, and what was half written."""
-    for entry in stage.parent.iterdir() if stage.parent.exists() else ():
-        if entry.is_dir() and entry.name != stage.name:
-            remove_tree(entry)
-    for leftover in list(stage.rglob("*.tmp")) if is_local(stage) else ():
-        leftover.unlink()
-
-
 def check_room(out: Path, stage: Path, need: int) -> None:
-    """Raise Problem when the disk will be full: at the start rather than hours later. `need` is in bytes."""
-    if not is_local(out):
-        return
-    there = sum(path.stat().st_blocks * 512 for path in stage.rglob("*") if path.is_file())
-    free = shutil.disk_usage(out).free
-    if need - there > free:
-        raise Problem(
-            f"{out}: about {need / 1e9:,.1f} GB are needed there, {(free + there) / 1e9:,.1f} GB are free. "
-            "Make room, choose another --out, or fewer --sizes."
-        )
+    """Raise Problem when the disk will be full, less what is made already."""
+    if is_local(out):
+        there = sum(path.stat().st_blocks * 512 for path in stage.rglob("*") if path.is_file())
+        room.check_room(out, need, there, ", or fewer --sizes")
 
 
 def put(

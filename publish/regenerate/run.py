@@ -10,7 +10,7 @@ four sizes) and once packed (20 GB).
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,16 +26,16 @@ from loaders.files.places import is_local
 from loaders.files.typed import dumped
 from loaders.ilsvrc.photos import I64, Photos, find
 from loaders.sources.sidecar import Regenerated, Sidecar
+from publish.console.progress import Progress
 from publish.regenerate import placing
 from publish.regenerate.chunks import chunks, joined, load, rows, stamp_of
 from publish.regenerate.packing import Batch, File, Output
-from publish.results import PARTIAL
+from publish.results import PARTIAL, clean, locked
 from publish.work.shared import sees, takes
 from publish.work.tasks import Crew, Task
 
 _BATCHES = 10
 _FORMAT = 1  # goes up when the same photographs and settings give other bytes
-Report = Callable[[str, int], object]  # a worker, and how many photographs it has done
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def batch_name(split: str, number: int) -> str:
     return f"train_data_batch_{number + 1}" if split == "train" else "val_data"
 
 
-def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Callable[[str], None]) -> list[Made]:
-    """Make every size that is not there already. `starts` is told how many photographs there are to do.
+def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
+    """Make every size that is not there already.
 
     The same photographs, settings and libraries give the same bytes, whatever the workers and however often a run was
     killed. Raises Problem and OSError; nothing is under a final name then, or what was there before, unless the error
@@ -115,19 +115,19 @@ def run(settings: Settings, crew: Crew, starts: Callable[[int], Report], say: Ca
     """
     names = {name for size in settings.sizes for name in settings.files(size)}
     placing.sidecar(settings.out, names)  # a folder of others' files gets not even a lock
-    with placing.locked(settings.out):
+    with locked(settings.out):
         listed = placing.sidecar(settings.out, names)
         placing.remove_unvouched(settings.out, listed.files)
         found = find(settings.source, settings.subsample)
         key = _key(settings, found)
         todo = _todo(settings, listed, found, key)
         stage = _stage(settings, key, todo)
-        placing.clean(stage)
+        clean(stage.parent, [stage.name])
         if todo:
             crew.check(lambda: partial(sees, [photos.place for photos in found.values()]))
             crew.check(lambda: takes(settings.out))
             splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
-            listed = _make(settings, todo, splits, stage, key, crew, starts, say)
+            listed = _make(settings, todo, splits, stage, key, crew, progress)
         return [_made(settings, listed, size, size in todo) for size in settings.sizes]
 
 
@@ -175,17 +175,17 @@ def _make(
     stage: Path,
     key: str,
     crew: Crew,
-    starts: Callable[[int], Report],
-    say: Callable[[str], None],
+    progress: Progress,
 ) -> Sidecar:
     photos = sum(len(split.photos) for split in splits.values())
     placing.check_room(settings.out, stage, 2 * photos * sum(3 * size * size for size in sizes))
-    _spill_all(settings, sizes, splits, stage, crew, starts(photos))
+    progress.expect(photos)
+    _spill_all(settings, sizes, splits, stage, crew, progress)
     facts = _facts(settings, key, splits)
     # A photograph that was mended since an earlier run was killed: what that one packed is without it.
     whole = stage / f"whole-{hashlib.sha256(dumped(facts).encode()).hexdigest()[:16]}"
     outputs = list(_outputs(settings, sizes, splits, stage, whole))
-    say(f"packing {len(outputs)} files")
+    progress.at(f"packing {len(outputs)} files")
     written = _pack(outputs, crew)
     made = {settings.config(size): [written[name] for name in settings.files(size)] for size in sizes}
     return placing.put(settings.out, whole, made, {name: split.rows for name, split in splits.items()}, facts)
@@ -209,7 +209,7 @@ def _order(split: str, rows: int, seed: int) -> I64:
 
 
 def _spill_all(
-    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, crew: Crew, report: Report
+    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, crew: Crew, progress: Progress
 ) -> None:
     """Resize every photograph, and take down what could not be read and the sums of the rest."""
     todo: list[Task[Path]] = []
@@ -229,7 +229,7 @@ def _spill_all(
         split.stamps[receipt.number] = receipt.stamp
         for size, sums in receipt.sums.items():
             split.sums[size] += sums
-        report(finished.worker, receipt.photos)
+        progress.count(finished.worker, receipt.photos)
 
 
 def _outputs(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loaders import Problem
 from loaders.files.places import is_local
-from publish.results import PARTIAL
+from publish.results import PARTIAL, check_store
 
 
 def sees(files: Sequence[tuple[Path, int | None]]) -> None:
@@ -36,16 +36,3 @@ def _is_shared(out: Path, mark: Path, word: str) -> None:
             f"does not see the folder {out}: expected a disk that all machines share. Mount it there under the same "
             "path, or give --out a URL such as s3://bucket/folder. To publish, let workers send shards: --push-to."
         )
-
-
-def check_store(out: Path) -> None:
-    """Raise Problem unless results can be written to a store from here."""
-    probe = out / PARTIAL / f"probe-{uuid.uuid4().hex}"
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except Exception as error:  # each file system has errors of its own
-        raise Problem(
-            f"cannot write to {out} ({type(error).__name__}: {error}). Does this machine have credentials of its own "
-            "for it, and does the bucket exist?"
-        ) from error

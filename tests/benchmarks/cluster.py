@@ -26,7 +26,7 @@ from loaders.base.dataset import Split, shard_rows
 from publish.build import plan
 from publish.build import run as building
 from publish.build.run import Options
-from publish.console.progress import table
+from publish.console.progress import Progress, table
 from publish.regenerate import run as regenerating
 from publish.regenerate.run import Settings
 from publish.repository.folder import Folder
@@ -84,10 +84,14 @@ def regeneration(photos: Path, folder: Path) -> tuple[float, dict[int, float]]:
     """Return the seconds that a photograph takes to resize to four sizes, and that a row takes to be packed."""
     marks = [time.perf_counter()]
 
+    class Marked(Progress):
+        def at(self, what: str) -> None:
+            marks.append(now())
+
     def resize(sizes: tuple[int, ...]) -> tuple[float, float]:
         marks[:] = [time.perf_counter()]
         settings = Settings(photos, folder / "-".join(map(str, sizes)), sizes)
-        made = regenerating.run(settings, Processes(1), lambda _: lambda *_: None, lambda _: marks.append(now()))
+        made = regenerating.run(settings, Processes(1), Marked())
         rows = sum(made[0].rows.values())
         return (marks[1] - marks[0]) / rows, (now() - marks[1]) / rows
 

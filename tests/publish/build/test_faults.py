@@ -242,7 +242,7 @@ def kill_at_events(case: Rebuild, numbers: Sequence[int]) -> None:
 KILLED = """
 import os, signal, sys
 from publish.__main__ import main
-from publish import build, plan
+from publish.build import plan, run
 left, arguments = int(sys.argv[1]), sys.argv[2:]
 def watch(event, details):
     global left

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from loaders import Job
 from loaders.formats.batches import BatchFile
-from publish import staging
+from publish.build import staging
 path, rows = Path(sys.argv[1]), int(sys.argv[2])
 job = Job("imagenet_resized", "64x64", rows, ((BatchFile(path), 0, rows),))
 staging.build(job, path.with_name("train-00000-of-00001.parquet"))

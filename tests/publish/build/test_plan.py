@@ -130,7 +130,7 @@ def test_the_words_of_a_plan_are_the_same_in_every_process(laid: Path) -> None:
     from tests.kit.building import environment, run
 
     code = (
-        "import sys; from pathlib import Path; import loaders; from publish import plan\n"
+        "import sys; from pathlib import Path; import loaders; from publish.build import plan\n"
         f"made = plan.make(loaders.select({list(WANTED)!r}), Path(sys.argv[1]), True)\n"
         "print({b.name: b.local_key() for b in made.splits})"
     )

@@ -31,7 +31,7 @@ def files_of(out: Path) -> dict[str, str]:
 
 _LIMITED = """
 import resource, sys
-from loaders import regenerate
+from publish.regenerate import __main__ as regenerate
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 if __name__ == "__main__":
     sys.exit(regenerate.main(sys.argv[2:]))

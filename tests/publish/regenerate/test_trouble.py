@@ -9,7 +9,7 @@ import pytest
 
 from loaders.sources.sidecar import SIDECAR
 from publish.regenerate import __main__ as regenerate
-from publish.regenerate.placing import locked
+from publish.results import locked
 from publish.sample import archives
 from tests.kit.building import tree
 from tests.kit.refusals import cut, says
@@ -244,7 +244,7 @@ def test_a_disk_without_room_is_noticed_at_the_start(
 
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    refused(source, tmp_path, capsys, tmp_path, "GB are free")
+    refused(source, tmp_path, capsys, tmp_path, " are free")
 
 
 # What a terminal shows
