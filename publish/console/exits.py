@@ -27,11 +27,12 @@ def exit_code(
     out: Path | None = None,
     after: str = UNCHANGED,
     spell: Callable[[Exception], str | None] | None = None,
+    stopped: str = _STOPPED,
 ) -> int:
     """Run a command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped.
 
     `out` is where it writes, for errors of the system that name no file; `after` is what is true of it after one.
-    `spell` says what an error is in words, None where it is none that a person can mend.
+    `spell` says what an error is in words, None where it is none that a person can mend; `stopped` is said of a signal.
     """
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -41,9 +42,9 @@ def exit_code(
     except Problem as problem:
         return _tell(f"error: {problem}", 1)
     except KeyboardInterrupt:
-        return _tell(_STOPPED, 130)
+        return _tell(stopped, 130)
     except _Terminated:
-        return _tell(_STOPPED, 143)
+        return _tell(stopped, 143)
     except Exception as error:
         said = spell(error) if spell else places.told(error, out)
         if said is None:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -20,14 +21,14 @@ class Share:
 class Progress:
     """Rows done of all rows, images/s, bytes written and time left, on standard error."""
 
-    def __init__(self, rows: int = 0) -> None:
+    def __init__(self, rows: int | None = None) -> None:
         self._started = time.perf_counter()
         self.shares: dict[str, Share] = {}
-        self._bar = tqdm(total=rows, unit=" images", unit_scale=True, disable=not sys.stderr.isatty(), smoothing=0.05)
+        self._bar = _bar(rows)
 
     def expect(self, rows: int) -> None:
         """Take down how many rows there are, where that was not known at the start."""
-        self._bar.reset(total=rows)
+        self._bar = _bar(rows)
 
     def add(self, worker: str, rows: int, size: int) -> None:
         """Count a finished shard."""
@@ -68,6 +69,12 @@ class Progress:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.close()
+
+
+def _bar(rows: int | None) -> "tqdm[NoReturn]":
+    """Return a bar, which is shown on a terminal once it is known how many rows there are."""
+    hidden = rows is None or not sys.stderr.isatty()
+    return tqdm(total=rows, unit=" images", unit_scale=True, disable=hidden, smoothing=0.05)
 
 
 def megabytes(size: float) -> str:

@@ -8,7 +8,8 @@ from publish.console.exits import discreet
 
 def exit_code(command: Callable[[], int], repository: str) -> int:
     """Run a command about a repository and return its exit code, as `console.exits.exit_code`."""
-    return exits.exit_code(command, after="Run the same command again to go on.", spell=lambda e: _spell(e, repository))
+    after = "Run the same command again to go on."
+    return exits.exit_code(command, after=after, spell=lambda error: _spell(error, repository), stopped="stopped")
 
 
 def _spell(error: Exception, repository: str) -> str | None:
