@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loaders._errors import SourceProblem
-from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base import forms
+from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
 from loaders.formats import tars
 from loaders.images import arrow, png, png_file
 from loaders.sources.folder import SourceFolder
-from loaders.sources.source import Archive, Found, Source
+from loaders.sources.source import Archive, Archives, Found, Source
 
 _PAGE = "https://image-net.org/small/download.php (gone since 2023; a copy counts when its digest is right)"
 _MEMBER = re.compile(r"(?:\./)?(?:[\w.-]+/)*\d+\.png")
@@ -45,14 +46,20 @@ config = DATASET.config
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
-    """Take `train_SxS.tar` and `valid_SxS.tar`."""
-    sources = {"train": SOURCES[f"train_{config.name}.tar"], "validation": SOURCES[f"valid_{config.name}.tar"]}
-    archives = {split: folder.find(source) for split, source in sources.items()}
-    return Found(
-        {split: (archive,) for split, archive in archives.items() if archive},
-        tuple(sources[split] for split, archive in archives.items() if not archive),
-        folder.rows(DATASET.name, config.name),
-    )
+    """Take each split in the first of the `FORMS` that it is there in."""
+    return forms.find(DATASET, FORMS, config, folder, lambda config, split: [_source(config, split)])
+
+
+def _source(config: Config, split: Split) -> Source:
+    return SOURCES[f"{'train' if split.name == 'train' else 'valid'}_{config.name}.tar"]
+
+
+def _find_tar(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    archive = folder.find(_source(config, split))
+    return (archive,) if archive else ()
+
+
+FORMS = (Form("tar of PNG files", "`{train,valid}_{32x32,64x64}.tar`", _find_tar),)
 
 
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from loaders import classes
 from loaders._errors import SourceProblem
-from loaders.base import photos
-from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base import forms, photos
+from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
 from loaders.base.photos import Photo
 from loaders.formats import folders
@@ -21,7 +21,7 @@ from loaders.formats.folders import Files
 from loaders.ilsvrc import layout
 from loaders.ilsvrc.index import members_by_tar
 from loaders.sources.folder import SourceFolder
-from loaders.sources.source import Archive, Found, Source
+from loaders.sources.source import Archive, Archives, Found, Source
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms); "
 _PAGE += "the folders it unpacks to (train/WNID/, val/) or Kaggle's ILSVRC/Data/CLS-LOC do as well"
@@ -65,28 +65,46 @@ config = DATASET.config
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
-    """Take the tars, or the folders they were unpacked to; the config's list; the ground truth when it is there.
+    """Take each split in the first of the `FORMS` that it is there in; the config's list; the ground truth if it is.
 
     The test split is there when its tar is, or a folder with its photographs.
     """
-    tars = {split.name: _find_photos(folder, split.name) for split in config.splits}
+    found = forms.find(DATASET, FORMS, config, folder, _sources)
     listed = folder.find(SOURCES[_list(config)])
     truth = folder.find_unregistered(layout.TRUTH) or folder.find_unregistered(layout.DEVKIT)
-    missing = [layout.TARS[split.name][0] for split in config.splits if not (tars[split.name] or split.optional)]
-    return Found(
-        {role: (archive,) for role, archive in (tars | {"list": listed, "truth": truth}).items() if archive},
-        tuple(SOURCES[name] for name in [*missing, *([] if listed else [_list(config)])]),
-        folder.rows(DATASET.name, config.name),
-    )
+    beside = {role: (archive,) for role, archive in (("list", listed), ("truth", truth)) if archive}
+    missing = () if listed else (SOURCES[_list(config)],)
+    return replace(found, archives={**found.archives, **beside}, missing=found.missing + missing)
 
 
-def _find_photos(folder: SourceFolder, split: str) -> Archive | None:
-    names = layout.TARS[split]
+def _sources(config: Config, split: Split) -> list[Source]:
+    return [SOURCES[layout.TARS[split.name][0]]]
+
+
+def _find_tar(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    names = layout.TARS[split.name]
     tars = [folder.find(SOURCES[name]) if name in SOURCES else folder.find_unregistered(name) for name in names]
-    if tar := next((tar for tar in tars if tar), None):
-        return tar
-    unpacked = layout.folder(folder.path, split)
-    return folder.unpacked(unpacked) if unpacked else None
+    return next(((tar,) for tar in tars if tar), ())
+
+
+def _find_folder(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    unpacked = layout.folder(folder.path, split.name)
+    return (folder.unpacked(unpacked),) if unpacked else ()
+
+
+FORMS = (
+    Form(
+        "ILSVRC's tars",
+        "`ILSVRC2012_img_train.tar`, `ILSVRC2012_img_val.tar`; `ILSVRC2012_img_test_v10102019.tar` for a `test` split",
+        _find_tar,
+    ),
+    Form(
+        "unpacked folders",
+        "`train/n01440764/*.JPEG`, `val/*.JPEG` or `val/n01440764/*.JPEG`, `test/*.JPEG`; or from Kaggle, "
+        "`ILSVRC/Data/CLS-LOC/{train,val,test}`",
+        _find_folder,
+    ),
+)
 
 
 def _list(config: Config) -> str:

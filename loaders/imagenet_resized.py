@@ -12,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from loaders._errors import SourceProblem
-from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base import forms
+from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
 from loaders.formats.batches import BatchFile, open_batch
 from loaders.formats.zips import zip_names
 from loaders.images import arrow, png
 from loaders.sources.folder import SourceFolder
-from loaders.sources.source import Archive, Found, Source
+from loaders.sources.source import Archive, Archives, Found, Source
 
 _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
 _SIZES = (8, 16, 32, 64)
@@ -78,41 +79,51 @@ def _size(config: str) -> int:
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
-    """Take the npz zips; for a split whose zips are not there, the folder of pickled (or npz) batches."""
-    archives: dict[str, tuple[Archive, ...]] = {}
-    missing: list[Source] = []
-    for split, short in (("train", "train"), ("validation", "val")):
-        stem = _stem(config.name, short)
-        zips = [(source, _look(folder, source)) for source in _sources(stem)]
-        absent = [source for source, archive in zips if archive is None]
-        batches = _loose_batches(folder, stem) if absent else []
-        archives[split] = tuple(batches) or tuple(archive for _, archive in zips if archive)
-        missing += [] if batches else absent
-    return Found(archives, tuple(missing), folder.rows(DATASET.name, config.name))
+    """Take each split in the first of the `FORMS` that it is there in."""
+    return forms.find(DATASET, FORMS, config, folder, _sources)
 
 
-def _stem(config: str, short: str) -> str:
-    size, _, resample = config.partition("-")
+def _find_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    found = [folder.find(source) for source in _sources(config, split)]
+    whole = tuple(archive for archive in found if archive)
+    return whole if len(whole) == len(found) else ()
+
+
+def _find_folders(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    stem = _stem(config, split)
+    places = [stem, f"{stem}_npz", f"{stem}_part1", f"{stem}_part2", f"{stem}_part1_npz", f"{stem}_part2_npz"]
+    names = [f"train_data_batch_{n}" for n in range(1, _BATCHES + 1)] if split.name == "train" else ["val_data"]
+    wanted = [f"{place}/{name}{end}" for place in places for name in names for end in ("", ".npz")]
+    found = [archive for name in wanted if (archive := folder.find_unregistered(name))]
+    return tuple(sorted(found, key=lambda archive: _number(archive.path.name)))
+
+
+FORMS = (
+    Form(
+        "zips of npz batches",
+        "`Imagenet{8,16,32}_{train,val}_npz.zip`, `Imagenet64_train_part{1,2}_npz.zip`, `Imagenet64_val_npz.zip`",
+        _find_zips,
+    ),
+    Form(
+        "folders of batches",
+        "`Imagenet32_train/train_data_batch_1` ..., `Imagenet32_val/val_data`, pickled or npz",
+        _find_folders,
+    ),
+)
+
+
+def _stem(config: Config, split: Split) -> str:
+    short = "train" if split.name == "train" else "val"
+    size, _, resample = config.name.partition("-")
     return f"Imagenet{_size(size)}_{resample}_{short}" if resample else f"Imagenet{_size(size)}_{short}"
 
 
-def _sources(stem: str) -> list[Source]:
+def _sources(config: Config, split: Split) -> list[Source]:
+    stem = _stem(config, split)
     is_large = stem.startswith("Imagenet64_") and stem.endswith("_train")
     names = [f"{stem}_part{n}_npz.zip" for n in (1, 2)] if is_large else [f"{stem}_npz.zip"]
     page = "nowhere: upstream has one filter. Make it with python -m publish.regenerate --resample"
     return [SOURCES.get(name) or Source(name, 0, "", page) for name in names]
-
-
-def _look(folder: SourceFolder, source: Source) -> Archive | None:
-    return folder.find(source) if source.name in SOURCES else folder.find_unregistered(source.name)
-
-
-def _loose_batches(folder: SourceFolder, stem: str) -> list[Archive]:
-    places = [stem, f"{stem}_npz", f"{stem}_part1", f"{stem}_part2", f"{stem}_part1_npz", f"{stem}_part2_npz"]
-    names = [f"train_data_batch_{n}" for n in range(1, _BATCHES + 1)] if "train" in stem else ["val_data"]
-    wanted = [f"{place}/{name}{end}" for place in places for name in names for end in ("", ".npz")]
-    found = [archive for name in wanted if (archive := folder.find_unregistered(name))]
-    return sorted(found, key=lambda archive: _number(archive.path.name))
 
 
 def _number(name: str) -> int:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 from loaders import classes
 from loaders._errors import SourceProblem
-from loaders.base import photos
-from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base import forms, photos
+from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
 from loaders.base.photos import Photo
 from loaders.formats import tars
 from loaders.sources.folder import SourceFolder
-from loaders.sources.source import Archive, Found, Source
+from loaders.sources.source import Archive, Archives, Found, Source
 
 _REPOSITORY = "https://huggingface.co/datasets/vaishaal/ImageNetV2"
 _PER_CLASS = 10
@@ -47,11 +47,16 @@ config = DATASET.config
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
-    """Take the config's archive, a gzip or a plain tar under the same name."""
-    source = SOURCES[config.name]
-    archive = folder.find(source)
-    rows = folder.rows(DATASET.name, config.name)
-    return Found({"test": (archive,)}, (), rows) if archive else Found({}, (source,), rows)
+    """Take the photographs in the first of the `FORMS` that they are there in."""
+    return forms.find(DATASET, FORMS, config, folder, lambda config, _: [SOURCES[config.name]])
+
+
+def _find_tar(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    archive = folder.find(SOURCES[config.name])
+    return (archive,) if archive else ()
+
+
+FORMS = (Form("tar of photographs", "`imagenetv2-{matched-frequency,threshold0.7,top-images}.tar.gz`", _find_tar),)
 
 
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:

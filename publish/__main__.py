@@ -17,6 +17,7 @@ from publish.console.options import add_workers, crew_of, destination, place
 from publish.console.progress import megabytes, table
 
 if TYPE_CHECKING:  # what builds is imported when something is built: --help and --list answer at once
+    from loaders.sources.source import Found
     from publish.build.destination import Destination
     from publish.build.plan import Plan
     from publish.build.run import Built
@@ -109,14 +110,16 @@ def _publish(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     with ExitStack() as stack:
         source = _source(options, stack)
-        if options.dry_run and (missing := plan.absent(wanted, source)):
-            return _tell_missing(wanted, missing)
+        there = plan.look(wanted, source) if options.dry_run else {}
+        if any(found.missing for found in there.values()):
+            return _tell_missing(there, source)
         plan.check_by_hand(wanted, source)
         if options.dry_run:
             return _tell_plan(plan.make(wanted, source, options.allow_partial))
         crew = stack.enter_context(crew_of(options))  # a cluster that is not there costs no download
         hub = _hub(options, wanted)
         made = plan.make(wanted, source, options.allow_partial)
+        print("".join(f"{note}\n" for note in made.notes), end="", file=sys.stderr)
         settings = Options(options.out, crew, options.allow_partial, options.verify == "full")
         built = run(made, settings, hub or _here(options))
     _summary(built, time.perf_counter() - started, options.push_to or f"{options.out}/")
@@ -206,16 +209,20 @@ def _source(options: argparse.Namespace, stack: ExitStack) -> Path:
     return folder
 
 
-def _tell_missing(wanted: Mapping[str, list[str]], missing: Sequence[tuple[str, loaders.Source]]) -> int:
+def _tell_missing(there: Mapping[str, "Found"], folder: Path) -> int:
+    from loaders.sources import nearby
+    from loaders.sources.listing import Listing
+
     rows = [
-        (f"{name}/{config}", f"{split.name}{_if_there(split)}", f"{split.rows:,}", str(split.shards))
-        for name, configs in wanted.items()
-        for config in configs
-        for split in loaders.load(name).config(config).splits
+        (name, f"{split.name}{_if_there(split)}", f"{split.rows:,}", str(split.shards), _form(found.archives, split))
+        for name, found in there.items()
+        for split in loaders.load(name.partition("/")[0]).config(name.partition("/")[2]).splits
     ]
-    print(table(("config", "split", "rows", "shards"), rows))
+    print(table(("config", "split", "rows", "shards", "form"), rows))
+    missing = {source: [c for c in there if source in there[c].missing] for f in there.values() for source in f.missing}
+    print(f"\n{folder}/ holds:")
+    print("\n".join(f"  {line}" for line in nearby.lines(Listing(folder), [s.name for s in missing]) or ["nothing"]))
     print("\nmissing:")
-    sources = {source: [c for c, s in missing if s == source] for _, source in missing}
     lines = [
         (
             source.name,
@@ -223,19 +230,35 @@ def _tell_missing(wanted: Mapping[str, list[str]], missing: Sequence[tuple[str, 
             "downloaded" if source.url else "by hand",
             ", ".join(configs),
         )
-        for source, configs in sources.items()
+        for source, configs in missing.items()
     ]
     print(table(("file", "size", "comes", "for"), lines))
-    return 2 if any(source.url is None for source in sources) else 0
+    return 2 if any(source.url is None for source in missing) else 0
+
+
+def _form(archives: Mapping[str, Sequence[loaders.Archive]], split: loaders.Split) -> str:
+    from publish.build import plan
+
+    return plan.told(archives[split.name]) if split.name in archives else "" if split.optional else "missing"
 
 
 def _tell_plan(made: "Plan") -> int:
+    from publish.build import plan
+
     rows = [
-        (f"{s.dataset}/{config}", s.plan.split.name, f"{s.plan.rows:,}", str(len(s.plan.jobs)), megabytes(s.plan.bytes))
+        (
+            f"{s.dataset}/{config}",
+            s.plan.split.name,
+            f"{s.plan.rows:,}",
+            str(len(s.plan.jobs)),
+            megabytes(s.plan.bytes),
+            plan.told(s.plan.archives),
+        )
         for s in made.splits
         for config in s.configs
     ]
-    print(table(("config", "split", "rows", "shards", "about"), rows))
+    print(table(("config", "split", "rows", "shards", "about", "form"), rows))
+    print("".join(f"\n{note}\n" for note in made.notes), end="")
     return 0
 
 

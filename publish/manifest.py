@@ -39,7 +39,8 @@ class ShardEntry:
 class SourceEntry:
     """An archive that rows came from, or the files of a folder. `verified` says what was checked.
 
-    That is "sha256", "size, index and images", "names and images of 400 files", "rows", or "nothing".
+    That is "sha256", "size, index and images", "names and images of 400 files", "rows", or "nothing". `form` is what
+    the dataset's table of forms calls it; a list of names has none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SourceEntry:
     sha256: Sha256 | None
     origin: str
     verified: str
+    form: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from PIL import Image
 
 import loaders
 from loaders import classes
+from loaders.base import forms
 from publish import __main__ as cli
 from publish.card import picture, render
 from tests.kit import building
@@ -219,6 +220,10 @@ def test_the_loader_of_the_readme_reads_each_row_once_by_any_number_of_workers(b
     assert done.stdout.splitlines() == [
         f"{split} {n} {count} True" for split, n in shards.items() for count in (1, 2, 3, 5)
     ]
+
+
+def test_the_forms_of_the_readme_are_those_that_are_taken() -> None:
+    assert forms.table({name: loaders.load(name).FORMS for name in DATASETS}) in readme()
 
 
 def test_links_of_the_readme_to_local_files_resolve() -> None:

@@ -1,7 +1,7 @@
 """What a dataset is, said without importing `datasets`: its configs, splits, sources and columns.
 
-One module a dataset holds a `DATASET`, its `SOURCES` by name, a lazy `Builder` and four functions, which is all that
-the flow needs of it:
+One module a dataset holds a `DATASET`, its `SOURCES` by name, the `FORMS` it is taken in, a lazy `Builder` and four
+functions, which is all that the flow needs of it:
 
     config(name)                 -> Config
     find(config, folder)         -> Found           which archives are there, which are missing
@@ -13,7 +13,7 @@ A job is the rows of one shard, and all that a worker is given.
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ import pyarrow as pa
 from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.sources.folder import SourceFolder
-from loaders.sources.source import Archive, Found, Source
+from loaders.sources.source import Archive, Archives, Found, Source
 
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
@@ -103,6 +103,20 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Form:
+    """One form in which people hold a dataset: an entry of its table.
+
+    `name` is what the manifest and the card call it; `says` tells a person in Markdown what has to lie where.
+    `find(folder, config, split)` returns the archives of a split that lie there in this form, none unless all do. It
+    goes by what files hold as well as by their names, and reads no more than their heads.
+    """
+
+    name: str
+    says: str
+    find: Callable[[SourceFolder, Config, Split], Archives]
+
+
+@dataclass(frozen=True)
 class Job:
     """The rows of one shard: where they are, in words that only the dataset's own module reads."""
 
@@ -150,6 +164,7 @@ class Loader(Protocol):
 
     DATASET: Dataset
     SOURCES: Mapping[str, Source]
+    FORMS: Sequence[Form]
 
     def config(self, name: str) -> Config:
         """Return a config by name, also one that is built only when asked for; raises KeyError."""

@@ -1,16 +1,19 @@
 """From "these configs are wanted" to "their archives are here": find, fetch what may be, name what may not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from loaders._errors import MissingSources
 from loaders.base.dataset import Config, Loader
+from loaders.sources import nearby
 from loaders.sources.checks import check_size
 from loaders.sources.download import fetch
 from loaders.sources.folder import SourceFolder
+from loaders.sources.listing import Listing
 from loaders.sources.source import Found, Source
 
-Wanted = list[tuple[Loader, Config]]
+Wanted = Sequence[tuple[Loader, Config]]
 
 
 def obtain(wanted: Wanted, folder: Path, partial: bool) -> list[Found]:
@@ -23,7 +26,7 @@ def obtain(wanted: Wanted, folder: Path, partial: bool) -> list[Found]:
     check_by_hand(wanted, folder)
     for source in dict.fromkeys(source for _, source in missing(wanted, folder)):
         fetch(source, folder)
-    found = _find(wanted, folder)
+    found = find(wanted, folder)
     sources = _known_sources(wanted)
     for archive in dict.fromkeys(archive for each in found for archive in each.all()):
         check_size(archive, sources, partial)
@@ -33,29 +36,30 @@ def obtain(wanted: Wanted, folder: Path, partial: bool) -> list[Found]:
 def check_by_hand(wanted: Wanted, folder: Path) -> None:
     """Raise MissingSources, naming all of them, when files are missing that a person has to fetch."""
     if by_hand := [(name, source) for name, source in missing(wanted, folder) if source.url is None]:
-        raise missing_message(by_hand, folder)
+        raise missing_message(by_hand, folder, wanted)
+
+
+def find(wanted: Wanted, folder: Path) -> list[Found]:
+    """Return what is there of every wanted config, in order; nothing is fetched."""
+    place = SourceFolder(folder)
+    return [loader.find(config, place) for loader, config in wanted]
 
 
 def missing(wanted: Wanted, folder: Path) -> list[tuple[str, Source]]:
     """Return (config, source) for every file that is not in the folder."""
     return [
         (f"{loader.DATASET.name}/{config.name}", source)
-        for (loader, config), found in zip(wanted, _find(wanted, folder), strict=True)
+        for (loader, config), found in zip(wanted, find(wanted, folder), strict=True)
         for source in found.missing
     ]
-
-
-def _find(wanted: Wanted, folder: Path) -> list[Found]:
-    place = SourceFolder(folder)
-    return [loader.find(config, place) for loader, config in wanted]
 
 
 def _known_sources(wanted: Wanted) -> list[Source]:
     return [source for loader in dict.fromkeys(loader for loader, _ in wanted) for source in loader.SOURCES.values()]
 
 
-def missing_message(missing: Iterable[tuple[str, Source]], folder: Path) -> MissingSources:
-    """Return the error that lists every (config, source) that only a person can fetch."""
+def missing_message(missing: Iterable[tuple[str, Source]], folder: Path, wanted: Wanted = ()) -> MissingSources:
+    """Return the error that says what is there, which forms are taken, and lists every (config, source) that is not."""
     by_source: dict[Source, list[str]] = {}
     for config, source in missing:
         by_source.setdefault(source, []).append(config)
@@ -64,8 +68,25 @@ def missing_message(missing: Iterable[tuple[str, Source]], folder: Path) -> Miss
         f"      for {', '.join(configs)}\n      from {source.page}"
         for source, configs in by_source.items()
     ]
+    lacking = {config.partition("/")[0] for config in chain.from_iterable(by_source.values())}
+    forms = [
+        f"  {loader.DATASET.name}, {form.name}: {form.says}"
+        for loader in dict.fromkeys(loader for loader, _ in wanted)
+        for form in loader.FORMS
+        if loader.DATASET.name in lacking
+    ]
+    there = nearby.lines(Listing(folder), [source.name for source in by_source])
     return MissingSources(
-        f"These files are missing; each has to be fetched by hand and put into {folder}/ under its own name:\n\n"
-        + "\n".join(lines)
-        + "\n\nThe folder is set with --source. To see the whole build without any of them, run with --sample."
+        _block(f"{folder}/ holds:", [f"  {line}" for line in there] or ["  nothing"])
+        + _block("These forms are taken:", forms)
+        + _block(
+            f"These files are missing; each has to be fetched by hand and put into {folder}/ under its own name"
+            f"{', unless it is there in another of those forms' if forms else ''}:\n",
+            lines,
+        )
+        + "The folder is set with --source. To see the whole build without any of them, run with --sample."
     )
+
+
+def _block(title: str, lines: list[str]) -> str:
+    return "\n".join([title, *lines]) + "\n\n" if lines else ""

@@ -4,6 +4,7 @@ Both have the interface of `pathlib.Path`; universal_pathlib gives it to a URL, 
 reason. A URL carries no credentials: each machine finds its own, where the file system's library looks for them.
 """
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -63,14 +64,21 @@ def key(path: Path) -> bytes:
     return os.fsencode(path.resolve()) if is_local(path) else str(path).encode()
 
 
-def entries(folder: Path) -> dict[str, bool]:
-    """Return {name: whether it is a folder} of what lies in a folder, by listing it and no more."""
+def entries(folder: Path, most: int | None = None) -> dict[str, bool]:
+    """Return {name: whether it is a folder} of what lies in a folder, `most` of them, by listing it and no more."""
     if is_local(folder):
         with os.scandir(folder) as found:
-            return {entry.name: entry.is_dir() for entry in found}
+            return {entry.name: _is_folder(entry) for entry in itertools.islice(found, most)}
     there = remote(folder)
-    infos = there.fs.ls(there.path, detail=True)
+    infos = there.fs.ls(there.path, detail=True)[:most]
     return {info["name"].rstrip("/").rpartition("/")[2]: info["type"] == "directory" for info in infos}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def files(folder: Path) -> list[str]:

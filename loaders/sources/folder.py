@@ -1,8 +1,12 @@
 """A folder of upstream's files, and the sidecar that may lie beside them."""
 
+from functools import cached_property
 from pathlib import Path
 
+from loaders._errors import SourceProblem
 from loaders.files.cache import cache_folder
+from loaders.files.places import is_local
+from loaders.sources.listing import Listing
 from loaders.sources.sidecar import SIDECAR, Sidecar, read_sidecar
 from loaders.sources.source import Archive, Expected, Source
 
@@ -12,39 +16,67 @@ class SourceFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = read_sidecar(path / SIDECAR)
-        self._sidecar, self._has_sidecar = found or Sidecar(), found is not None
+        self._sidecars: dict[Path, Sidecar | None] = {path: read_sidecar(path / SIDECAR)}
+
+    @cached_property
+    def listing(self) -> Listing:
+        """What lies in it, and a little below."""
+        return Listing(self.path)
 
     @property
     def origin(self) -> str:
         """Where its files come from: "upstream" unless a sidecar says otherwise."""
-        return self._sidecar.origin
+        return self._sidecar(self.path).origin
 
-    def rows(self, dataset: str, config: str) -> dict[str, int]:
-        """Return the rows by split that the sidecar gives for a config; empty without one."""
-        return dict(self._sidecar.rows.get(f"{dataset}/{config}", {}))
+    def rows(self, dataset: str, config: str, folder: Path | None = None) -> dict[str, int]:
+        """Return the rows by split that a folder's sidecar gives for a config; empty without one."""
+        return dict(self._sidecar(folder or self.path).rows.get(f"{dataset}/{config}", {}))
 
     def find(self, source: Source) -> Archive | None:
-        """Return the source's file, here or where it was downloaded to instead, or None when it is not there."""
-        places = [self.path, default_folder()] if source.url else [self.path]
-        path = next((place / source.name for place in places if (place / source.name).is_file()), None)
-        if path is None:
-            return None
-        facts = self._sidecar.files.get(source.name) if path.parent == self.path else None
-        if facts:
-            return Archive(path, Expected(facts.bytes, facts.sha256, self.origin))
-        return Archive(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
+        """Return the source's file, here or where it was downloaded to instead, or None when it is not there.
+
+        It may lie up to two folders below, and have its name in another case or with " (1)". Raises SourceProblem for
+        two such files of different sizes.
+        """
+        paths = self._named(source.name)
+        if not paths and source.url and (downloaded := default_folder() / source.name).is_file():
+            paths = [downloaded]
+        return self._archive(paths[0], source) if paths else None
 
     def find_unregistered(self, name: str) -> Archive | None:
         """Return a file that upstream never published a digest of, or None when it is not there."""
-        path = self.path / name
-        facts = self._sidecar.files.get(name)
-        expected = Expected(facts.bytes, facts.sha256, self.origin) if facts else None
-        return Archive(path, expected) if path.is_file() else None
+        paths = self._named(name)
+        return self._archive(paths[0]) if paths else None
 
     def unpacked(self, path: Path) -> Archive:
         """Return a folder that an archive was unpacked to. Of what lies in it, nobody published a digest."""
-        return Archive(path, None, unexpected_origin=self.origin if self._has_sidecar else "folder")
+        return Archive(path, None, unexpected_origin=self.origin if self._sidecars[self.path] else "folder")
+
+    def _archive(self, path: Path, source: Source | None = None) -> Archive:
+        for sidecar in dict.fromkeys((self.path, path.parent)):
+            name = str(path)[len(str(sidecar)) :].lstrip("/")
+            if facts := self._sidecar(sidecar).files.get(name):
+                return Archive(path, Expected(facts.bytes, facts.sha256, self._sidecar(sidecar).origin))
+        if source is None or not source.sha256:
+            return Archive(path, None)
+        return Archive(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
+
+    def _named(self, name: str) -> list[Path]:
+        """Return the files of a name, the one that lies here under just that name first."""
+        exact = [self.path / name] if (self.path / name).is_file() else []
+        if "/" in name or (exact and not is_local(self.path)):
+            return exact  # in a store, each folder that is listed costs a request
+        paths = exact + [path for path in self.listing.named(name) if path not in exact]
+        sizes = {path.stat().st_size: path for path in reversed(paths)} if len(paths) > 1 else {}
+        if len(sizes) > 1:
+            told = " and ".join(f"{path} with {size:,} bytes" for size, path in sorted(sizes.items()))
+            raise SourceProblem(f"{name} is there more than once: {told}. Only one can be right: move the others away.")
+        return paths
+
+    def _sidecar(self, folder: Path) -> Sidecar:
+        if folder not in self._sidecars:
+            self._sidecars[folder] = read_sidecar(folder / SIDECAR)
+        return self._sidecars[folder] or Sidecar()
 
 
 def default_folder() -> Path:

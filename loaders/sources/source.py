@@ -47,6 +47,7 @@ class Archive:
     expected: Expected | None
     files: Files | None = None
     unexpected_origin: str = "unregistered"
+    form: str = ""  # the form that it is in, as its dataset's table calls it
 
     @property
     def name(self) -> str:
@@ -79,13 +80,20 @@ class Archive:
         return found
 
 
+Archives = tuple[Archive, ...]
+
+
 @dataclass(frozen=True)
 class Found:
-    """The archives of one config by role ("train", "validation", "lists" ...), and the sources that are not there."""
+    """The archives of one config by role ("train", "validation", "lists" ...), and the sources that are not there.
 
-    archives: Mapping[str, tuple[Archive, ...]]
+    `others` are the forms, by split, in which it lies there too, and which are not read.
+    """
+
+    archives: Mapping[str, Archives]
     missing: tuple[Source, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, tuple[Archives, ...]] = field(default_factory=dict)
 
     def all(self) -> list[Archive]:
         """Every archive, each once."""

@@ -88,7 +88,7 @@ def _source(archive: Archive, sha256: str | None) -> SourceEntry:
         verified = "size, index and images"
     else:
         verified = "sha256" if sha256 == expected.sha256 else "nothing"
-    return SourceEntry(archive.name, archive.bytes, sha256, archive.origin, verified)
+    return SourceEntry(archive.name, archive.bytes, sha256, archive.origin, verified, archive.form)
 
 
 def _sha256(content: bytes) -> str:

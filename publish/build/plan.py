@@ -1,7 +1,7 @@
 """What is to be built: every wanted split, its jobs, the files they make, and the words that name its content."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import loaders
 from loaders import Archive, SplitPlan
 from loaders.base import obtain
 from loaders.files.places import is_place
+from loaders.sources.source import Found
 from publish.build.shard import FORMAT
 
 
@@ -71,10 +72,14 @@ def _words(value: object) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Plan:
-    """All splits to build, the archives they come from, and the configs asked for, by dataset."""
+    """All splits to build, the archives they come from, and the configs asked for, by dataset.
+
+    `notes` tell of each split that is there in several forms which one is taken.
+    """
 
     wanted: Mapping[str, list[str]]
     splits: list[SplitBuild] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def archives(self) -> list[Archive]:
         """Return every archive, each once."""
@@ -104,13 +109,29 @@ def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
     """
     pairs = _pairs(wanted)
     builds: dict[tuple[str, str, str], SplitBuild] = {}
+    notes: list[str] = []
     for (loader, config), found in zip(pairs, obtain.obtain(pairs, source, partial), strict=True):
+        notes += _notes(f"{loader.DATASET.name}/{config.name}", found)
         for plan in loader.plan(config, found, partial):
             dataset, folder = loader.DATASET.name, plan.split.folder or config.name
             key = (dataset, folder, plan.split.name)
             shared = builds[key].configs if key in builds else ()
             builds[key] = SplitBuild(dataset, folder, (*shared, config.name), builds[key].plan if shared else plan)
-    return Plan(wanted, list(builds.values()))
+    return Plan(wanted, list(builds.values()), notes)
+
+
+def _notes(config: str, found: Found) -> list[str]:
+    return [
+        f"{config} {split}: taken from {told(found.archives[split])}; also there, and not read: "
+        + "; ".join(map(told, others))
+        for split, others in found.others.items()
+    ]
+
+
+def told(archives: Sequence[Archive]) -> str:
+    """Say which form archives are in, and where they lie."""
+    more = f" and {len(archives) - 1} more" if len(archives) > 1 else ""
+    return f"{archives[0].form} ({archives[0].path}{more})"
 
 
 def check_by_hand(wanted: Mapping[str, list[str]], source: Path) -> None:
@@ -118,9 +139,11 @@ def check_by_hand(wanted: Mapping[str, list[str]], source: Path) -> None:
     obtain.check_by_hand(_pairs(wanted), source)
 
 
-def absent(wanted: Mapping[str, list[str]], source: Path) -> list[tuple[str, loaders.Source]]:
-    """Return (config, source) for every archive that is not there."""
-    return obtain.missing(_pairs(wanted), source)
+def look(wanted: Mapping[str, list[str]], source: Path) -> dict[str, Found]:
+    """Return what is there of each config, by its name; nothing is fetched."""
+    pairs = _pairs(wanted)
+    names = [f"{loader.DATASET.name}/{config.name}" for loader, config in pairs]
+    return dict(zip(names, obtain.find(pairs, source), strict=True))
 
 
 def _pairs(wanted: Mapping[str, list[str]]) -> list[tuple[loaders.Loader, loaders.Config]]:

@@ -115,6 +115,12 @@ def _notice(manifest: Manifest) -> str:
         "Nobody published digests of those: names, count and the decoding of each photograph were checked.",
     }
     lines = [f"> {text}" for origin, text in said.items() if origin in _origins(manifest)]
+    if forms := {source.form: None for source in _sources(manifest) if source.origin == "unregistered" and source.form}:
+        is_pixels = loaders.load(manifest.dataset).DATASET.image_mode is None
+        checked = "rows, labels and shapes" if is_pixels else "names, count and the decoding of each photograph"
+        lines.append(
+            f"> **Without a published digest:** {', '.join(forms)}. Nobody published any; {checked} were checked."
+        )
     if short := _short(manifest) if "sample" not in _origins(manifest) else []:
         lines.append(f"> **This is not the whole dataset:** {'; '.join(short)}.")
     if loose := [source.name for source in _sources(manifest) if source.verified == "nothing"]:
@@ -177,11 +183,11 @@ def _quirks(manifest: Manifest) -> str:
 
 def _provenance(manifest: Manifest) -> str:
     rows = [
-        (f"`{s.name}`", f"{s.bytes:,}", f"`{s.sha256}`" if s.sha256 else "not computed", s.origin, s.verified)
+        (f"`{s.name}`", f"{s.bytes:,}", f"`{s.sha256}`" if s.sha256 else "not computed", s.origin, s.verified, s.form)
         for s in _sources(manifest)
     ]
     libraries = ", ".join(f"{name} {version}" for name, version in manifest.written_with.items())
-    table = _table(("source file", "bytes", "SHA-256", "published by", "verified"), rows)
+    table = _table(("source file", "bytes", "SHA-256", "published by", "verified", "form"), rows)
     if any(source.name.endswith("/") for source in _sources(manifest)):
         table += (
             "\n\nThe SHA-256 of a folder is that of the lines which `sha256sum` prints for its files, by file name."

@@ -143,7 +143,7 @@ def test_missing_files_of_all_configs_are_in_one_message(tmp_path: Path) -> None
         plan.make(ALL, tmp_path, False)
     by_hand = [s.name for name in loaders.names() for s in loaders.load(name).SOURCES.values() if s.url is None]
     assert [name for name in by_hand if name not in str(caught.value)] == []
-    absent = {source.name for _, source in plan.absent(ALL, tmp_path)}
+    absent = {source.name for found in plan.look(ALL, tmp_path).values() for source in found.missing}
     assert absent == {s.name for name in loaders.names() for s in loaders.load(name).SOURCES.values()}
 
 
@@ -154,7 +154,7 @@ def test_workers_have_to_see_all_archives_but_the_lists(sample: Path) -> None:
 
 
 def test_nothing_is_absent_from_the_sample(sample: Path) -> None:
-    assert plan.absent(ALL, sample) == []
+    assert [found.missing for found in plan.look(ALL, sample).values()] == [()] * 11
 
 
 def test_a_split_is_called_by_its_folder(sample: Path) -> None:
