@@ -6,20 +6,19 @@ is test, whose labels were never published (-1).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.base import forms, photos
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
-from loaders.base.photos import Photo
 from loaders.formats import folders
 from loaders.formats.folders import Files
+from loaders.formats.photos import Photos
 from loaders.ilsvrc import layout
-from loaders.ilsvrc.index import members_by_tar
+from loaders.ilsvrc import photos as originals
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
 
@@ -43,8 +42,7 @@ SOURCES = {
     name: Source(name, size, sha256, _PAGE, hashed=size < 100e9)
     for name, (size, sha256) in _FILES.items()
 } | {name: Source(name, size, sha256, _LISTS, f"{_LISTS}/{name}") for name, (size, sha256) in _LIST_FILES.items()}
-_Row = tuple[str, int, str]  # file name, label, place in the folder
-_Photos = tuple[list[Photo], tuple[Archive, ...], Counter[str]]
+_Rows = tuple[Photos, tuple[Archive, ...], Counter[str]]
 # Both configs name the same files: 6.7 GB of validation once, and 14 GB of test.
 _SHARED = (
     Split("validation", layout.COUNTS["validation"], 48, folder="validation"),
@@ -119,21 +117,17 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 def _plan(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     rows, archives, skipped = _train(found, partial) if split.name == "train" else _numbered(found, split.name)
     check_rows(DATASET.name, config.name, split, len(rows), found, partial)
-    lengths = shard_rows(len(rows), split)
-    jobs = photos.jobs(DATASET.name, config.name, archives[0].path, photos.shuffled(rows), lengths)
-    size = sum(photo.size for photo in rows)
-    return SplitPlan(config.name, split, tuple(jobs), archives, size, skipped)
+    jobs = photos.jobs(DATASET.name, config.name, rows, shard_rows(len(rows), split))
+    return SplitPlan(config.name, split, tuple(jobs), archives, rows.nbytes, skipped)
 
 
-def _train(found: Found, partial: bool) -> _Photos:
+def _train(found: Found, partial: bool) -> _Rows:
     (archive,), (list_file,) = found.archives["train"], found.archives["list"]
     listed = _listed(list_file.path)
-    skipped = Counter[str]()
-    if archive.path.is_dir():
-        archive, rows = _loose(archive, _listed_places(listed))
-    else:
-        rows = list(_train_photos(archive.path, listed, skipped))
-    absent = sorted(listed - {photo.file_name for photo in rows})
+    held = originals.train(archive.path, only=listed)
+    archive, rows = _known(archive, held.photos)
+    skipped = held.skipped
+    absent = sorted(listed - {name.decode() for name in rows.names.tolist()})
     if absent and not partial and not found.rows:
         raise SourceProblem(
             f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
@@ -153,40 +147,26 @@ def _again(archive: Archive) -> str:
     return "Unpack its archive again, a folder a class" if archive.files else "Download it again"
 
 
-def _listed_places(listed: set[str]) -> Iterator[_Row]:
-    """Yield each as it lies in a folder of class folders; what lies there besides is not looked at."""
-    labels = classes.label_of_wnid("ilsvrc")
-    for name in sorted(listed):
-        wnid = name.partition("_")[0]
-        if wnid in labels:
-            yield name, labels[wnid], f"{wnid}/{name}"
-
-
-def _numbered(found: Found, split: str) -> _Photos:
+def _numbered(found: Found, split: str) -> _Rows:
     (archive,), truth = found.archives[split], found.archives.get("truth", ()) if split == "validation" else ()
-    members = layout.numbered(archive.path)
     labels = _truth(truth) if split == "validation" else [-1] * layout.COUNTS[split]
-    named = list(layout.labelled(archive.path, split, members.names, labels))
-    if not archive.path.is_dir():
-        spans = zip(named, members.offsets, members.sizes, strict=True)
-        rows = [Photo(name, label, offset, size) for (name, label), offset, size in spans]
-        return rows, (archive, *truth), members.skipped
-    archive, rows = _loose(archive, [(*row, place) for row, place in zip(named, members.names, strict=True)])
-    if lost := set(members.names) - {photo.place for photo in rows}:
+    held = originals.numbered(archive.path, split, labels)
+    archive, rows = _known(archive, held.photos)
+    if lost := set(held.photos.places) - set(rows.places):
         raise folders.broken_link(archive.path / min(lost))
-    return rows, (archive, *truth), members.skipped
+    return rows, (archive, *truth), held.skipped
 
 
 def _truth(archives: tuple[Archive, ...]) -> list[int]:
     return layout.truth_labels(archives[0].path) if archives else layout.validation_labels()
 
 
-def _loose(archive: Archive, rows: Iterable[_Row]) -> tuple[Archive, list[Photo]]:
-    """Return the photographs that are there, and their folder with what is known of them."""
-    wanted = list(rows)
-    found = folders.survey(archive.path, [place for _, _, place in wanted])
-    there = [Photo(name, label, 0, found[p].size, p) for name, label, p in wanted if p in found]
-    return replace(archive, files=Files.of(found)), there
+def _known(archive: Archive, rows: Photos) -> tuple[Archive, Photos]:
+    """Return the photographs that are there, and what holds them with what is known of its files."""
+    if not archive.path.is_dir():
+        return archive, rows
+    files = rows.files()
+    return replace(archive, files=Files.of(files)), rows.there(files)
 
 
 def _listed(path: Path) -> set[str]:
@@ -198,16 +178,6 @@ def _listed(path: Path) -> set[str]:
     if len(set(names)) != len(names):
         raise SourceProblem(f"{path}: lists {Counter(names).most_common(1)[0][0]} more than once.")
     return set(names)
-
-
-def _train_photos(path: Path, listed: set[str], skipped: Counter[str]) -> Iterator[Photo]:
-    labels = classes.label_of_wnid("ilsvrc")
-    index = members_by_tar(path)
-    skipped += index.skipped
-    for wnid, inner in layout.class_tars(path, index, labels):
-        for name, offset, size in zip(inner.names, inner.offsets, inner.sizes, strict=True):
-            if name in listed:
-                yield Photo(name, labels[wnid], offset, size)
 
 
 def batches(job: Job) -> Iterator[Batch]:

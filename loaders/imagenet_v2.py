@@ -13,8 +13,8 @@ from loaders._errors import SourceProblem
 from loaders.base import forms, photos
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
-from loaders.base.photos import Photo
 from loaders.formats import tars
+from loaders.formats.photos import Holder, Photos
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
 
@@ -63,21 +63,26 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut the test split into shards of equal rows, in a pseudo-random order."""
     (split,), (archive,) = config.splits, found.archives["test"]
     members = tars.scan(archive.path)
-    rows = photos.shuffled(list(_photos(archive, members)))
+    rows = _photos(archive, members)
     if not partial and not found.rows:
         _check_classes(archive, rows)
     check_rows(DATASET.name, config.name, split, len(rows), found, partial)
-    jobs = tuple(photos.jobs(DATASET.name, config.name, archive.path, rows, shard_rows(len(rows), split)))
-    return [SplitPlan(config.name, split, jobs, (archive,), sum(photo.size for photo in rows), members.skipped)]
+    jobs = tuple(photos.jobs(DATASET.name, config.name, rows, shard_rows(len(rows), split)))
+    return [SplitPlan(config.name, split, jobs, (archive,), rows.nbytes, members.skipped)]
 
 
-def _photos(archive: Archive, members: tars.Members) -> Iterator[Photo]:
-    for name, offset, size in zip(members.names, members.offsets, members.sizes, strict=True):
-        match = _MEMBER.fullmatch(name)
-        if not match:
-            raise SourceProblem(f"{archive.path}: holds {name!r}, expected FOLDER/CLASS/NAME.jpeg.")
-        label = _label(archive, match[1])
-        yield Photo(f"{label}/{match[2]}", label, offset, size)  # the same name in both layouts
+def _photos(archive: Archive, members: tars.Members) -> Photos:
+    named = [_named(archive, name) for name in members.names]
+    names, labels = [f"{label}/{name}" for label, name in named], [label for label, _ in named]
+    return Photos.of(archive.path, Holder("tar"), names, labels, members.offsets, members.sizes)
+
+
+def _named(archive: Archive, member: str) -> tuple[int, str]:
+    """Return label and file name, which are the same in both layouts."""
+    match = _MEMBER.fullmatch(member)
+    if not match:
+        raise SourceProblem(f"{archive.path}: holds {member!r}, expected FOLDER/CLASS/NAME.jpeg.")
+    return _label(archive, match[1]), match[2]
 
 
 def _label(archive: Archive, folder: str) -> int:
@@ -88,8 +93,8 @@ def _label(archive: Archive, folder: str) -> int:
     return label
 
 
-def _check_classes(archive: Archive, rows: list[Photo]) -> None:
-    counts = Counter(photo.label for photo in rows)
+def _check_classes(archive: Archive, rows: Photos) -> None:
+    counts = Counter(rows.labels.tolist())
     wrong = [label for label in range(classes.COUNT) if counts[label] != _PER_CLASS]
     if wrong:
         raise SourceProblem(

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,26 +47,31 @@ def _file_name(place: str) -> str:
     return place.rpartition("/")[2]
 
 
-def survey(root: Path, names: Sequence[str]) -> dict[str, Status]:
-    """Return the status of each file that is there; raises SourceProblem for no file or too large a one, OSError."""
+def survey(root: Path, names: Sequence[str], archives: Collection[str] = ()) -> dict[str, Status]:
+    """Return the status of each file that is there.
+
+    Raises SourceProblem for what is no file, and for one too large for a photograph unless it is one of the `archives`;
+    OSError.
+    """
     parts = [names[at : at + _AT_A_TIME] for at in range(0, len(names), _AT_A_TIME)]
+    known = frozenset(archives)
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda part: [_status(root / name) for name in part], parts)
+        found = pool.map(lambda part: [_status(root / name, name in known) for name in part], parts)
         statuses = [status for part in found for status in part]
     return {name: status for name, status in zip(names, statuses, strict=True) if status}
 
 
-def _status(path: Path) -> Status | None:
+def _status(path: Path, is_archive: bool) -> Status | None:
     try:
         if not is_local(path):
             size, mark = identity(path)
-            return Status(_checked(path, int(size)), mark)
+            return Status(int(size) if is_archive else _checked(path, int(size)), mark)
         found = path.stat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
         raise SourceProblem(f"{path}: expected a file with a photograph, found a folder or device of that name.")
-    return Status(_checked(path, found.st_size), found.st_mtime_ns)
+    return Status(found.st_size if is_archive else _checked(path, found.st_size), found.st_mtime_ns)
 
 
 def _checked(path: Path, size: int) -> int:
@@ -77,18 +82,12 @@ def _checked(path: Path, size: int) -> int:
     return size
 
 
-def read(root: Path, names: Sequence[str], sizes: Sequence[int]) -> Iterator[bytes]:
-    """Yield the bytes of files; raises SourceProblem for one of another size than when it was surveyed, OSError.
-
-    What has changed and kept its size has another `stamp` in the next run.
-    """
-    for name, size, data in zip(names, sizes, contents(root, names), strict=True):
-        if len(data) != size:
-            raise SourceProblem(
-                f"{root / name}: had {size:,} bytes when the build began, and has {len(data):,} now. Is it still being "
-                "copied? Run again when it is whole."
-            )
-        yield data
+def has_changed(path: Path, size: int, found: int) -> SourceProblem:
+    """Return the error of a file of another size than when it was asked after."""
+    return SourceProblem(
+        f"{path}: had {size:,} bytes when the build began, and has {found:,} now. Is it still being copied? Run again "
+        "when it is whole."
+    )
 
 
 def contents(root: Path, names: Sequence[str]) -> Iterator[bytes]:

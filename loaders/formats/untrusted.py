@@ -15,10 +15,16 @@ from zlib_ng import zlib_ng
 
 from loaders._errors import SourceProblem
 
+# What file servers, desktops and notebooks leave beside people's files: names of a file or of a folder, in any case.
 _JUNK = {
-    "macOS metadata": re.compile(r"(^|/)(\._[^/]*|\.DS_Store)$|^__MACOSX(/|$)"),
-    "Windows metadata": re.compile(r"(^|/)(Thumbs\.db|desktop\.ini)$"),
+    "macOS metadata": r"\._.*|\.ds_store|__macosx|icon\r|\.(apple\w*|apdisk|fseventsd|spotlight-v100|trashes)",
+    "Windows metadata": r"(eh)?thumbs\.db|desktop\.ini|\$recycle\.bin|system volume information",
+    "file server's folder": r"@eadir|@__thumb|[@#]recycle|[@#](recently-)?snapshots?|\.snapshots?|lost\+found|\.nfs.*",
+    "notebook's folder": r"\.ipynb_checkpoints|__pycache__",
+    "hidden file": r"\.(?!\.?$).*",
 }
+_KINDS = [(kind, re.compile(pattern, re.IGNORECASE | re.DOTALL)) for kind, pattern in _JUNK.items()]
+_FIRST = frozenset(".@#$_DdEeIiLlSsTt")  # what the name of litter begins with: few others do
 
 _FOREIGN_ERRORS: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile)
 _FOREIGN_ERRORS += (cast(type[Exception], zlib_ng.error),)
@@ -41,8 +47,16 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 
 def junk(name: str) -> str | None:
-    """Return the kind of known litter that a member name stands for, or None."""
-    return next((kind for kind, pattern in _JUNK.items() if pattern.search(name)), None)
+    """Return the kind of known litter that a name of a member or file stands for, or None: by any part of its path.
+
+    Whatever begins with a dot is litter: upstream has no such name.
+    """
+    for part in name.split("/") if "/" in name else (name,):
+        if part[:1] in _FIRST:
+            for kind, pattern in _KINDS:
+                if pattern.fullmatch(part):
+                    return kind
+    return None
 
 
 def leads_out(name: str) -> bool:

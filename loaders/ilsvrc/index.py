@@ -7,7 +7,7 @@ would fetch 32 times as much.
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,39 +42,60 @@ class _Facts:
 
 
 def members_by_tar(path: Path) -> Index:
-    """Return the index of a tar of tars.
+    """Return the index of a tar of tars; what is no tar in it is under the name "".
 
     Raises SourceProblem for what `tars.scan` refuses, in the outer tar or an inner one.
     """
-    found = _remembered(path)
+    facts = identity(path)
+    found = _remembered(path, facts)
     if found is None:
         found = _scan(path)
-        _remember(path, found)
+        _remember(path, found, facts)
+    return found
+
+
+def members_of(folder: Path, names: Sequence[str]) -> Index:
+    """Return the same of tars that lie beside each other in a folder."""
+    if not names:
+        return Index({}, Counter())
+    facts = [fact for name in names for fact in (name, *identity(folder / name))]
+    found = _remembered(folder, facts)
+    if found is None:
+        tars = _scanned(folder, names, [(folder / name, 0, None) for name in names])
+        found = Index(tars, sum((members.skipped for members in tars.values()), Counter[str]()))
+        _remember(folder, found, facts)
     return found
 
 
 def _scan(path: Path) -> Index:
     outer = scan(path, page_by_page=True)
-    ends = [offset + size for offset, size in zip(outer.offsets, outer.sizes, strict=True)]
-
-    def inner(start: int, stop: int) -> Members:
-        return scan(path, start, stop, page_by_page=True)
-
-    with ThreadPoolExecutor(_THREADS if is_local(path) else _REMOTE_THREADS) as pool:
-        scans = pool.map(inner, outer.offsets, ends)
-        bar = tqdm(scans, total=len(ends), desc=f"indexing {path.name}", unit=" tars", disable=None)
-        tars = dict(zip(outer.names, bar, strict=True))
+    spans = {name: (at, at + size) for name, at, size in zip(outer.names, outer.offsets, outer.sizes, strict=True)}
+    inner = [name for name in outer.names if name.endswith(".tar")]
+    tars = _scanned(path, inner, [(path, *spans[name]) for name in inner])
+    if loose := [name for name in outer.names if not name.endswith(".tar")]:
+        starts = [spans[name][0] for name in loose]
+        tars[""] = Members(loose, starts, [spans[name][1] - spans[name][0] for name in loose])
     return Index(tars, sum((members.skipped for members in tars.values()), outer.skipped))
+
+
+def _scanned(root: Path, names: Sequence[str], spans: Sequence[tuple[Path, int, int | None]]) -> dict[str, Members]:
+    def members(span: tuple[Path, int, int | None]) -> Members:
+        return scan(*span, page_by_page=True)
+
+    with ThreadPoolExecutor(_THREADS if is_local(root) else _REMOTE_THREADS) as pool:
+        scans = pool.map(members, spans)
+        bar = tqdm(scans, total=len(names), desc=f"indexing {root.name}", unit=" tars", disable=None)
+        return dict(zip(names, bar, strict=True))
 
 
 def _note(path: Path) -> Path:
     return cache_folder() / "index" / f"{hashlib.sha256(key(path)).hexdigest()[:32]}.npz"
 
 
-def _remember(path: Path, found: Index) -> None:
+def _remember(path: Path, found: Index, of: list[int | str]) -> None:
     groups = list(found.tars.values())
     counts = tuple(len(group.names) for group in groups)
-    facts = _Facts(tuple(identity(path)), tuple(found.tars), counts, dict(found.skipped))
+    facts = _Facts(tuple(of), tuple(found.tars), counts, dict(found.skipped))
     names = "\n".join(name for group in groups for name in group.names).encode()
     arrays = {
         "names": np.frombuffer(names, np.uint8),
@@ -84,13 +105,13 @@ def _remember(path: Path, found: Index) -> None:
     save(_note(path), lambda file: file.write(save_arrays(facts, arrays)))
 
 
-def _remembered(path: Path) -> Index | None:
-    """Return the index that was kept, if the file has had the same size and mtime since."""
+def _remembered(path: Path, of: list[int | str]) -> Index | None:
+    """Return the index that was kept, if the file or files have had the same size and mtime since."""
 
     def index(facts: _Facts, arrays: Arrays) -> Index | None:
         names = arrays["names"].tobytes().decode().split("\n")
         found = _grouped(facts, names, arrays["offsets"].tolist(), arrays["sizes"].tolist())
-        return found if list(facts.identity) == identity(path) else None
+        return found if list(facts.identity) == of else None
 
     return load_arrays(_note(path), _Facts, index)
 

@@ -1,21 +1,18 @@
-"""ILSVRC 2012 as labs have it: the tars, the folders they unpack to, or Kaggle's folders; and validation's labels.
+"""ILSVRC 2012 as labs have it: how its photographs are called, where they lie, and validation's labels.
 
-All that is known of its names is here. What each part holds is returned as `Members`: of a folder, the names are paths
-within it, and offsets and sizes are -1.
+All that is known of its names is here. Copies call the photographs by other names (`.jpg`, or with a WordNet id more,
+like the Hub's); what comes out is always ILSVRC's own.
 """
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.files.places import entries
-from loaders.formats.tars import Members, read_members, scan
+from loaders.formats.tars import read_members, scan
 from loaders.formats.untrusted import junk
-from loaders.ilsvrc.index import Index
 
 COUNTS = {"train": 1_281_167, "validation": 50_000, "test": 100_000}
 # The test tar as it has been handed out since the patch of 10 October 2019, and under its name from before.
@@ -24,15 +21,74 @@ TARS = {
     "validation": ("ILSVRC2012_img_val.tar",),
     "test": ("ILSVRC2012_img_test_v10102019.tar", "ILSVRC2012_img_test.tar"),
 }
-_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
+_WORDS = {"train": "train", "validation": "val", "test": "test"}
+_FOLDERS = {split: (word, *(tar.removesuffix(".tar") for tar in TARS[split])) for split, word in _WORDS.items()}
 _TOPS = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")  # a plain copy, then Kaggle's, from where one may stand
+_DEEP = 2  # folders of one folder each that are gone through
 TRUTH, DEVKIT = "ILSVRC2012_validation_ground_truth.txt", "ILSVRC2012_devkit_t12.tar.gz"
-TRAIN_FILE = re.compile(r"(n\d{8})_\d+\.JPEG")
-_CLASS_TAR, _CLASS_FOLDER = re.compile(r"(?:\./)?(n\d{8})\.tar"), re.compile(r"(n\d{8})")
-_NUMBERED_FILE = {
-    "validation": re.compile(r"(?:\./)?(?:(?:val|(n\d{8}))/)?(ILSVRC2012_val_(\d{8})\.JPEG)"),
-    "test": re.compile(r"(?:\./)?(?:(?:test|(n\d{8}))/)?(ILSVRC2012_test_(\d{8})\.JPEG)"),
-}
+TRAIN_FILE = re.compile(r"(n\d{8})_\d+\.JPEG", re.ASCII)
+_ANY_CASE = re.ASCII | re.IGNORECASE
+_CLASS = re.compile(r"n\d{8}", re.ASCII)
+_CLASS_TAR = re.compile(r"(?:.*/)?(n\d{8})\.tar", re.ASCII)
+_TRAIN = re.compile(r"(n\d{8})_(\d+)(?:_(n\d{8}))?\.jpe?g", _ANY_CASE)
+_NUMBERED = re.compile(r"ILSVRC2012_(val|test)_(\d{8})(?:_(n\d{8}))?\.jpe?g", _ANY_CASE)
+
+
+# Names
+
+
+def train_name(held: str) -> tuple[str, str] | None:
+    """Return ILSVRC's own name and the WordNet id of a train photograph as a copy calls it; None if it is none."""
+    match = _TRAIN.fullmatch(held)
+    if not match or (match[3] and match[3].lower() != match[1].lower()):
+        return None
+    wnid = match[1].lower()
+    return f"{wnid}_{match[2]}.JPEG", wnid
+
+
+def numbered_name(split: str, held: str) -> tuple[str, int, str | None] | None:
+    """Return ILSVRC's own name, the number, and the WordNet id that the name says, of a validation or test photograph.
+
+    None when the name is none of that split's.
+    """
+    match, word = _NUMBERED.fullmatch(held), _WORDS[split]
+    if not match or match[1].lower() != word or not 1 <= int(match[2]) <= COUNTS[split]:
+        return None
+    return f"ILSVRC2012_{word}_{match[2]}.JPEG", int(match[2]), match[3] and match[3].lower()
+
+
+def like(split: str) -> str:
+    """Return what the names of a split are like, for a message."""
+    stem = f"ILSVRC2012_{_WORDS[split]}_"
+    return f"{stem}00000001.JPEG to ...{COUNTS[split]:08d}.JPEG"
+
+
+def is_class(name: str) -> bool:
+    """Say whether a folder is named like one of a class; `class_of` says whether there is that class."""
+    return _CLASS.fullmatch(name) is not None
+
+
+def class_of(root: Path, name: str, is_tar: bool) -> str:
+    """Return the WordNet id of a class's tar or folder by its name; raises SourceProblem for any other name."""
+    match = (_CLASS_TAR if is_tar else _CLASS).fullmatch(name)
+    wnid = match[1 if is_tar else 0] if match else ""
+    if wnid not in classes.label_of_wnid("ilsvrc"):
+        what, like = ("tar", "n01440764.tar") if is_tar else ("folder", "n01440764")
+        raise SourceProblem(f"{root}: holds {name!r}, expected one {what} a class, named like {like}.{advice(root)}")
+    return wnid
+
+
+def is_of_another_split(folders: str, split: str) -> bool:
+    """Say whether the folders before a name are those of another split."""
+    return any(part in _WORDS.values() and part != _WORDS[split] for part in folders.split("/"))
+
+
+def advice(root: Path) -> str:
+    """Return what to do about a name that does not belong there."""
+    return " Move it away, or to where it belongs." if root.is_dir() else " Download the archive again."
+
+
+# Places
 
 
 def folder(source: Path, split: str) -> Path | None:
@@ -41,9 +97,24 @@ def folder(source: Path, split: str) -> Path | None:
     An empty one is none: many have one, and Kaggle's beside it. For test, which may be absent, its photographs count:
     a folder of that name may be of another kind.
     """
-    start = "ILSVRC2012_test_" if split == "test" else ""
-    places = [source / f"{top}/{_FOLDERS[split]}".lstrip("/") for top in _TOPS]
-    return next((p for p in places if p.is_dir() and any(name.startswith(start) for name in listed(p))), None)
+    places = [source / f"{top}/{name}".lstrip("/") for top in _TOPS for name in _FOLDERS[split]]
+    deep = (_inner(place) for place in places if place.is_dir())
+    return next((place for place in deep if _has(place, split)), None)
+
+
+def _inner(place: Path) -> Path:
+    """Return the folder itself, or the one that is all there is in it, as when a tar was unpacked with its own."""
+    for _ in range(_DEEP):
+        found = {name: is_folder for name, is_folder in entries(place).items() if not junk(name)}
+        if len(found) != 1 or not all(found.values()) or is_class(name := next(iter(found))):
+            break
+        place = place / name
+    return place
+
+
+def _has(place: Path, split: str) -> bool:
+    names = listed(place)
+    return any(numbered_name(split, name) for name in names) if split == "test" else bool(names)
 
 
 def place(source: Path, split: str) -> Path | None:
@@ -52,98 +123,12 @@ def place(source: Path, split: str) -> Path | None:
     return next((path for path in tars if path.is_file()), None) or folder(source, split)
 
 
-# Train: one tar, or one folder, a class
-
-
-def class_names(root: Path) -> list[str]:
-    """Return the WordNet ids that have a tar or a folder in `root`, sorted; raises SourceProblem for any other name."""
-    is_tar = root.is_file()
-    names = scan(root).names if is_tar else listed(root)
-    return sorted(_class(root, name, is_tar) for name in names)
-
-
-def _class(root: Path, name: str, is_tar: bool) -> str:
-    match = (_CLASS_TAR if is_tar else _CLASS_FOLDER).fullmatch(name)
-    if not match or match[1] not in classes.label_of_wnid("ilsvrc"):
-        what, like = ("tar", "n01440764.tar") if is_tar else ("folder", "n01440764")
-        raise SourceProblem(f"{root}: holds {name!r}, expected one {what} a class, named like {like}.{_next(root)}")
-    return match[1]
-
-
-def _next(root: Path) -> str:
-    return " Move it away, or to where it belongs." if root.is_dir() else " Download the archive again."
-
-
 def listed(folder: Path) -> list[str]:
     """Return the names in a folder, sorted, without known litter."""
     return sorted(name for name in entries(folder) if not junk(name))
 
 
-def class_tars(root: Path, index: Index, wanted: Collection[str]) -> Iterator[tuple[str, Members]]:
-    """Yield (WordNet id, photographs) of the wanted classes; raises SourceProblem for a name of another class."""
-    for tar_name, inner in index.tars.items():
-        wnid = _class(root, tar_name, is_tar=True)
-        if wnid in wanted:
-            _check_names(f"{root}: {tar_name}", wnid, inner.names)
-            yield wnid, inner
-
-
-def class_folders(root: Path, wanted: Collection[str]) -> Iterator[tuple[str, Members]]:
-    """Yield the same of folders."""
-    for wnid in wanted:
-        names = listed(root / wnid)
-        _check_names(str(root / wnid), wnid, names)
-        yield wnid, _in_folder(names)
-
-
-def _check_names(where: str, wnid: str, names: list[str]) -> None:
-    for name in names:
-        match = TRAIN_FILE.fullmatch(name)
-        if not match or match[1] != wnid:
-            raise SourceProblem(f"{where} holds {name!r}, expected names like {wnid}_1.JPEG.")
-
-
-def _in_folder(names: list[str], skipped: Counter[str] | None = None) -> Members:
-    return Members(names, [-1] * len(names), [-1] * len(names), skipped or Counter())
-
-
-# Validation and test: one flat tar or folder, or one folder a class
-
-
-def numbered(root: Path) -> Members:
-    """Return the photographs of a split that are numbered through.
-
-    Raises SourceProblem for what `tars.scan` does, a folder among photographs, and a photograph among folders.
-    """
-    if root.is_file():
-        return scan(root)
-    is_folder = entries(root)
-    skipped = Counter(kind for name in is_folder if (kind := junk(name)))
-    names = sorted(name for name in is_folder if not junk(name))
-    inner = [name for name in names if is_folder[name]]
-    if 2 * len(inner) < len(names) and inner:
-        raise SourceProblem(f"{root}: holds the folder {inner[0]!r}, expected photographs alone.{_next(root)}")
-    if inner:
-        names = [f"{wnid}/{name}" for wnid in class_names(root) for name in listed(root / wnid)]
-    return _in_folder(names, skipped)
-
-
-def labelled(root: Path, split: str, names: Sequence[str], labels: Sequence[int]) -> Iterator[tuple[str, int]]:
-    """Yield (file name, label) for names within a tar or folder; `labels` are ILSVRC's, in the order of the numbers.
-
-    Raises SourceProblem for a name that ILSVRC does not have, and for a photograph in the folder of another class.
-    """
-    stem = f"ILSVRC2012_{_FOLDERS[split]}_"
-    for name in names:
-        match = _NUMBERED_FILE[split].fullmatch(name)
-        if not match or not 1 <= int(match[3]) <= len(labels):
-            raise SourceProblem(
-                f"{root}: holds {name!r}, expected {stem}00000001.JPEG to ...{len(labels):08d}.JPEG.{_next(root)}"
-            )
-        label = labels[int(match[3]) - 1]
-        if match[1] and match[1] != (wnid := classes.wnids("ilsvrc")[label] if label >= 0 else "no class"):
-            raise SourceProblem(f"{root}: {match[2]} is of {wnid}, found it in the folder {match[1]}.{_next(root)}")
-        yield match[2], label
+# Labels
 
 
 def validation_labels() -> list[int]:

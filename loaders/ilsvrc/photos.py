@@ -1,103 +1,236 @@
-"""The photographs of ILSVRC 2012 as labs have them: the two tars, the folders they unpack to, or Kaggle's folders.
+"""The photographs of ILSVRC 2012, whatever they lie in: the one model of them, for the subset and for regenerating.
 
-Labels are those of Chrabaszcz et al.: the order of the development kit's `map_clsloc.txt`, here from 0.
+Labels are ILSVRC's: the order of sorted WordNet ids, from 0; those of test, which were never published, are -1.
 """
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from loaders import classes
 from loaders._errors import MissingSources, SourceProblem
-from loaders.files.places import identity, is_local, key
-from loaders.formats import folders, tars
-from loaders.formats.tars import Members
+from loaders.files.places import entries
+from loaders.formats.photos import Holder, Photos
+from loaders.formats.tars import Members, scan
+from loaders.formats.untrusted import junk
 from loaders.ilsvrc import index, layout
 
-I64 = npt.NDArray[np.int64]
-Names = npt.NDArray[np.bytes_]
-Kind = Literal["tar", "flat", "classes"]
-_Part = tuple[Names, I64, I64, I64]  # names, labels, offsets, sizes
+_THREADS = 16  # for listings: in a store, each is a request
+_Class = Callable[[], "tuple[Holder, Members]"]
 
 
 @dataclass(frozen=True)
-class Photos:
-    """Photographs of one split, sorted by file name.
+class Held:
+    """The photographs of a split, sorted by name, and the litter beside them that was skipped, by kind."""
 
-    `names` is bytes [N]; `labels` int64 [N], 0 to 999 in the order of map_clsloc.txt. `root` is a tar, where `offsets`
-    and `sizes` (int64 [N], bytes) say where each lies; or a folder, flat or with one folder a class.
+    photos: Photos
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+# Train: one tar or one folder a class, or one tar of all photographs
+
+
+def train(root: Path, every: int = 1, only: Collection[str] | None = None) -> Held:
+    """Return the photographs of every `every`-th class by sorted WordNet id; or `only` those of these names.
+
+    Where those are asked for, what lies in folders besides is not looked at. Raises SourceProblem for a name that
+    ILSVRC does not have, a name that is there twice, and a tar cut short.
     """
-
-    root: Path
-    kind: Kind
-    names: Names
-    labels: I64
-    offsets: I64
-    sizes: I64
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def take(self, rows: "slice | I64 | npt.NDArray[np.bool_]") -> "Photos":
-        """Return some of them, in the order asked for."""
-        parts = {name: getattr(self, name)[rows] for name in ("names", "labels", "offsets", "sizes")}
-        return replace(self, **parts)
-
-    def read(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the path of each within the source, and its bytes. Raises SourceProblem, OSError."""
-        if self.kind == "tar":
-            files = tars.read_members(self.root, self.offsets.tolist(), self.sizes.tolist())
-            yield from ((f"{self.root}:{name.decode()}", file) for name, file in zip(self.names, files, strict=True))
-            return
-        for place, file in zip(self._places, folders.contents(self.root, self._places), strict=True):
-            yield str(self.root / place), file
-
-    @cached_property
-    def _places(self) -> list[str]:
-        """Where each is within the folder."""
-        return list(map(self._within, self.names, self.labels))
-
-    def _within(self, name: bytes, label: int) -> str:
-        folder = f"{classes.wnids('clsloc')[label]}/" if self.kind == "classes" else ""
-        return f"{folder}{name.decode()}"
-
-    @property
-    def place(self) -> tuple[Path, int | None]:
-        """The tar and its bytes, or the folder."""
-        return self.root, self.root.stat().st_size if self.kind == "tar" else None
-
-    @property
-    def identity(self) -> str:
-        """What changes when the photographs do: for a tar its size and mtime, for folders the names in them."""
-        facts = [key(self.root).decode(errors="replace"), identity(self.root) if self.kind == "tar" else self.kind]
-        digest = hashlib.sha256(repr(facts).encode())
-        for part in (self.names, self.labels, self.offsets, self.sizes):
-            digest.update(part.tobytes())
-        return digest.hexdigest()
-
-    @property
-    def stamp(self) -> str:
-        """What changes when a file in a folder does: its name, size or mtime. Raises SourceProblem, OSError.
-
-        It asks after every file, so that it is for a part at a time. Nothing of a tar, which `identity` tells; nor of a
-        folder in a store, where each file asked after is a request: those are known by their names.
-        """
-        if self.kind == "tar" or not is_local(self.root):
-            return ""
-        return folders.Files.of(folders.survey(self.root, self._places)).stamp
+    wanted = None if only is None else {name.partition("_")[0] for name in only}
+    skipped = Counter[str]()
+    found = _in_tar(root, skipped) if root.is_file() else _in_folder(root, wanted, skipped)
+    kept = [wnid for wnid in sorted(found)[::every] if wanted is None or wnid in wanted]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        read = list(pool.map(lambda wnid: (wnid, [each() for each in found[wnid]]), kept))
+    parts = [_of_class(root, wnid, *each, only) for wnid, group in read for each in group]
+    for _, group in read:
+        skipped.update(kind for _, members in group for kind in members.skipped.elements())
+    return Held(_sorted(root, parts), skipped)
 
 
-def find(source: Path, every: int = 1) -> dict[str, Photos]:
+def _in_tar(root: Path, skipped: Counter[str]) -> dict[str, list[_Class]]:
+    found: dict[str, list[_Class]] = {}
+    indexed = index.members_by_tar(root)
+    skipped.update(indexed.skipped)
+    for name, members in indexed.tars.items():
+        if name:
+            found.setdefault(layout.class_of(root, name, is_tar=True), []).append(_known(Holder("tar"), members))
+            continue
+        for wnid, group in _by_class(root, members).items():
+            found.setdefault(wnid, []).append(_known(Holder("tar"), group))
+    return found
+
+
+def _known(holder: Holder, members: Members) -> _Class:
+    return lambda: (holder, Members(members.names, members.offsets, members.sizes))
+
+
+def _by_class(root: Path, members: Members) -> dict[str, Members]:
+    """Sort the members of a tar that was packed again, of photographs in folders."""
+    found: dict[str, Members] = {}
+    for name, offset, size in zip(members.names, members.offsets, members.sizes, strict=True):
+        folders, _, file = name.rpartition("/")
+        named, last = layout.train_name(file), folders.rpartition("/")[2]
+        is_lost = layout.is_of_another_split(folders, "train") or (layout.is_class(last) and named and named[1] != last)
+        if not named or is_lost or named[1] not in classes.label_of_wnid("ilsvrc"):
+            raise SourceProblem(
+                f"{root}: holds {name!r}, expected one tar a class, named like n01440764.tar, or photographs named "
+                f"like n01440764/n01440764_18.JPEG.{layout.advice(root)}"
+            )
+        group = found.setdefault(named[1], Members())
+        group.names.append(name)
+        group.offsets.append(offset)
+        group.sizes.append(size)
+    return found
+
+
+def _in_folder(root: Path, wanted: Collection[str] | None, skipped: Counter[str]) -> dict[str, list[_Class]]:
+    folders, tars = dict[str, str](), dict[str, str]()
+    for name, is_folder in entries(root).items():
+        if kind := junk(name):
+            skipped[kind] += 1
+        elif wanted is None or name.removesuffix(".tar") in wanted:
+            (folders if is_folder else tars)[_class_beside(root, name, is_folder)] = name
+    indexed = index.members_of(root, sorted(tars.values()))
+    skipped.update(indexed.skipped)
+    found: dict[str, list[_Class]] = {wnid: [_listed(root, name)] for wnid, name in folders.items()}
+    for wnid, name in tars.items():
+        members = indexed.tars[name]
+        if wnid in folders:
+            _check_beside(root, name, members, folders[wnid])
+        found[wnid] = [_known(Holder("tar", name), members)]
+    return found
+
+
+def _class_beside(root: Path, name: str, is_folder: bool) -> str:
+    return layout.class_of(root, name, is_tar=not is_folder and name.endswith(".tar"))
+
+
+def _listed(root: Path, name: str) -> _Class:
+    def members() -> tuple[Holder, Members]:
+        found = entries(root / name)
+        skipped = Counter(kind for held in found if (kind := junk(held)))
+        return Holder("folder", name), Members(sorted(held for held in found if not junk(held)), skipped=skipped)
+
+    return members
+
+
+def _check_beside(root: Path, tar: str, members: Members, folder: str) -> None:
+    """Raise SourceProblem when a class tar and the folder beside it do not hold as many photographs."""
+    if (count := len(layout.listed(root / folder))) != len(members.names):
+        raise SourceProblem(
+            f"{root}: {tar} holds {len(members.names):,} photographs, and the folder {folder} beside it {count:,}. Was "
+            "unpacking stopped? Move one of them away."
+        )
+
+
+def _of_class(root: Path, wnid: str, holder: Holder, members: Members, only: Collection[str] | None) -> Photos:
+    rows, names = list[int](), list[str]()
+    for row, held in enumerate(members.names):
+        named = layout.train_name(held.rpartition("/")[2])
+        is_wanted = only is None or (named is not None and named[0] in only)
+        if only is not None and holder.kind == "folder" and not (is_wanted and named and named[1] == wnid):
+            continue
+        if not named or named[1] != wnid:
+            where = f"{root}: {wnid}.tar" if holder == Holder("tar") else holder.within(root)
+            raise SourceProblem(f"{where} holds {held!r}, expected names like {wnid}_1.JPEG.")
+        if is_wanted:
+            rows.append(row)
+            names.append(named[0])
+    return _photos(root, holder, members, rows, names, [classes.label_of_wnid("ilsvrc")[wnid]] * len(rows))
+
+
+# Validation and test: one tar or folder, or one folder a class
+
+
+def numbered(root: Path, split: str, labels: Sequence[int]) -> Held:
+    """Return the photographs of a split that are numbered through; `labels` are in the order of the numbers.
+
+    Raises SourceProblem for a name that ILSVRC does not have, one that is there twice, a photograph in the folder of
+    another class, a folder among photographs and a photograph among folders, and for what `tars.scan` does.
+    """
+    groups = [(Holder("tar"), scan(root))] if root.is_file() else list(_numbered_folders(root))
+    parts = [_numbered(root, split, labels, *group) for group in groups]
+    return Held(_sorted(root, parts), sum((members.skipped for _, members in groups), Counter[str]()))
+
+
+def _numbered_folders(root: Path) -> Iterator[tuple[Holder, Members]]:
+    found = entries(root)
+    names = [name for name in found if not junk(name)]
+    folders = sorted(name for name in names if found[name])
+    skipped = Counter(kind for name in found if (kind := junk(name)))
+    if not folders:
+        yield Holder("folder"), Members(sorted(names), skipped=skipped)
+        return
+    if 2 * len(folders) < len(names):
+        raise SourceProblem(
+            f"{root}: holds the folder {folders[0]!r}, expected photographs alone.{layout.advice(root)}"
+        )
+    yield Holder("folder"), Members(skipped=skipped)
+    places = [layout.class_of(root, name, is_tar=False) for name in sorted(names)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(lambda wnid: _listed(root, wnid)(), places)
+
+
+def _numbered(root: Path, split: str, labels: Sequence[int], holder: Holder, members: Members) -> Photos:
+    names, chosen = list[str](), list[int]()
+    for held in members.names:
+        place = f"{holder.place}/{held}" if holder.place else held
+        name, label = _labelled(root, split, labels, place)
+        names.append(name)
+        chosen.append(label)
+    return _photos(root, holder, members, range(len(names)), names, chosen)
+
+
+def _labelled(root: Path, split: str, labels: Sequence[int], place: str) -> tuple[str, int]:
+    folders, _, file = place.rpartition("/")
+    named, last = layout.numbered_name(split, file), folders.rpartition("/")[2]
+    if not named or layout.is_of_another_split(folders, split):
+        raise SourceProblem(f"{root}: holds {place!r}, expected {layout.like(split)}.{layout.advice(root)}")
+    name, number, suffix = named
+    label = labels[number - 1]
+    wnid = classes.wnids("ilsvrc")[label] if label >= 0 else "no class"
+    if layout.is_class(last) and last != wnid:
+        raise SourceProblem(f"{root}: {name} is of {wnid}, found it in the folder {last}.{layout.advice(root)}")
+    if suffix and suffix != wnid:
+        raise SourceProblem(f"{root}: {name} is of {wnid}, found it named {file}.{layout.advice(root)}")
+    return name, label
+
+
+# Both
+
+
+def _photos(
+    root: Path, holder: Holder, members: Members, rows: Sequence[int], names: Sequence[str], labels: Sequence[int]
+) -> Photos:
+    if holder.kind == "folder":
+        return Photos.of(root, holder, names, labels, held=[members.names[row] for row in rows])
+    offsets, sizes = ([column[row] for row in rows] for column in (members.offsets, members.sizes))
+    return Photos.of(root, holder, names, labels, offsets, sizes)
+
+
+def _sorted(root: Path, parts: Sequence[Photos]) -> Photos:
+    """Put parts together, sorted by name; raises SourceProblem for a name that is there twice."""
+    if not parts:
+        return Photos.of(root, Holder("tar" if root.is_file() else "folder"), [], [])
+    photos = Photos.joined(parts)
+    if name := photos.twice():
+        raise SourceProblem(f"{root}: holds {name!r} more than once.")
+    return photos.take(np.argsort(photos.names, kind="stable"))
+
+
+# All that a regeneration needs
+
+
+def find(source: Path, every: int = 1) -> dict[str, Held]:
     """Return the photographs of "train" and "validation" in a folder, of every `every`-th class by sorted WordNet id.
 
-    Raises MissingSources when a split is not there; SourceProblem for a name that ILSVRC does not have, a name that is
-    there twice, a tar cut short, and a validation photograph in the folder of another class.
+    Of validation, those of the classes that train has, which may be none. Raises MissingSources when a split is not
+    there; SourceProblem for what `train` and `numbered` do.
     """
     places = {split: layout.place(source, split) for split in ("train", "validation")}
     if absent := [split for split, place in places.items() if place is None]:
@@ -106,66 +239,26 @@ def find(source: Path, every: int = 1) -> dict[str, Photos]:
             f"{layout.TARS['validation'][0]}, the folders train/ and val/ they unpack to, or Kaggle's "
             "ILSVRC/Data/CLS-LOC."
         )
-    train, validation = places["train"], places["validation"]
-    assert train is not None
-    assert validation is not None
-    kept = layout.class_names(train)[::every]
-    found = {"train": _train(train, kept), "validation": _validation(validation, source)}
-    if every > 1:
-        labels = [classes.label_of_wnid("clsloc")[wnid] for wnid in kept]
-        found["validation"] = found["validation"].take(np.isin(found["validation"].labels, labels))
-    for split, photos in found.items():
-        if not len(photos):
-            raise SourceProblem(f"{photos.root}: holds no {split} photograph of the classes asked for.")
-    return found
+    train_place, validation_place = places["train"], places["validation"]
+    assert train_place is not None
+    assert validation_place is not None
+    found = train(train_place, every)
+    if not len(found.photos):
+        raise SourceProblem(f"{train_place}: holds no photographs.")
+    beside = numbered(validation_place, "validation", known_labels(source))
+    return {"train": found, "validation": _of_classes(beside, found.photos, counted=every == 1)}
 
 
-# Train: one tar, or one folder, a class
+def _of_classes(held: Held, train: Photos, *, counted: bool) -> Held:
+    """Return what is of the classes of train; the others are counted where nobody asked to leave them out."""
+    photos, skipped = held.photos, Counter(held.skipped)
+    kept = np.isin(photos.labels, np.unique(train.labels))
+    if counted and not kept.all():
+        skipped["photograph of a class that train has not"] = int((~kept).sum())
+    return Held(photos.take(kept), skipped)
 
 
-def _train(root: Path, kept: list[str]) -> Photos:
-    if root.is_file():
-        parts = [_part(wnid, each) for wnid, each in layout.class_tars(root, index.members_by_tar(root), set(kept))]
-    else:
-        parts = [_part(wnid, each) for wnid, each in layout.class_folders(root, kept)]
-    return _joined(root, "tar" if root.is_file() else "classes", parts)
-
-
-def _part(wnid: str, members: Members) -> _Part:
-    labels = np.full(len(members.names), classes.label_of_wnid("clsloc")[wnid])
-    return np.array(members.names, np.bytes_), labels, *_spans(members)
-
-
-def _spans(members: Members) -> tuple[I64, I64]:
-    return np.array(members.offsets, np.int64), np.array(members.sizes, np.int64)
-
-
-# Validation: one flat tar or folder, or one folder a class
-
-
-def _validation(root: Path, source: Path) -> Photos:
+def known_labels(source: Path) -> list[int]:
+    """Return validation's labels, held against those of the development kit where that lies in the folder."""
     truth = next((source / name for name in (layout.TRUTH, layout.DEVKIT) if (source / name).is_file()), None)
-    known = layout.truth_labels(truth) if truth else layout.validation_labels()
-    members = layout.numbered(root)
-    photos = list(layout.labelled(root, "validation", members.names, known))
-    is_nested = root.is_dir() and any("/" in name for name in members.names)
-    kind: Kind = "tar" if root.is_file() else "classes" if is_nested else "flat"
-    names = np.array([name for name, _ in photos], np.bytes_)
-    labels = np.argsort(classes.clsloc_to_ilsvrc())[np.array([label for _, label in photos], np.int64)]
-    return _joined(root, kind, [(names, labels, *_spans(members))])
-
-
-def _joined(
-    root: Path,
-    kind: Kind,
-    parts: list[_Part],
-) -> Photos:
-    """Put parts together, sorted by name; raises SourceProblem for a name that is there twice."""
-    if not parts:
-        raise SourceProblem(f"{root}: holds no photographs.")
-    names, labels, offsets, sizes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    order = np.argsort(names, kind="stable")
-    names = names[order]
-    if (twice := np.flatnonzero(names[1:] == names[:-1])).size:
-        raise SourceProblem(f"{root}: holds {names[twice[0]].decode()!r} more than once.")
-    return Photos(root, kind, names, labels[order], offsets[order], sizes[order])
+    return layout.truth_labels(truth) if truth else layout.validation_labels()

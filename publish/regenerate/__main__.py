@@ -130,6 +130,9 @@ def _warn(made: "Sequence[Made]", subsample: int) -> None:
         print(f"left out: {name}: {why}", file=sys.stderr)
     if unreadable:
         print(f"{len(unreadable):,} unreadable photographs left out; the sidecar lists them all", file=sys.stderr)
+    for split, kinds in made[0].skipped.items():
+        for kind, count in sorted(kinds.items()):
+            print(f"skipped: {count:,} of {split}: {kind}", file=sys.stderr)
     for split, rows in made[0].rows.items():
         if subsample == 1 and rows != COUNTS[split]:
             print(f"warning: {rows:,} photographs of {split}; ILSVRC has {COUNTS[split]:,}", file=sys.stderr)

@@ -20,7 +20,7 @@ from loaders.files.cache import Arrays, load_arrays, save_arrays
 from loaders.files.places import is_local
 from loaders.files.reading import read_ranges
 from loaders.files.typed import Count
-from loaders.ilsvrc.photos import I64, Photos
+from loaders.formats.photos import I64, Photos
 from loaders.images.pillow import resized
 from publish.results import written
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 from zlib_ng import zlib_ng
 
-from loaders.ilsvrc.photos import I64
+from loaders.formats.photos import I64
 from loaders.sources.digests import sha256_of
 from publish.regenerate.chunks import Rows
 from publish.results import to_disk, written

@@ -21,10 +21,11 @@ import numpy.typing as npt
 import PIL
 from PIL import features
 
-from loaders import Problem
+from loaders import Problem, classes
 from loaders.files.places import is_local
 from loaders.files.typed import dumped
-from loaders.ilsvrc.photos import I64, Photos, find
+from loaders.formats.photos import I64, Photos
+from loaders.ilsvrc.photos import find
 from loaders.sources.sidecar import Regenerated, Sidecar
 from publish.console.progress import Progress
 from publish.regenerate import placing
@@ -92,13 +93,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Made:
-    """What there is now: rows by split, bytes by file, and the unreadable photographs. `is_new` if this run made it."""
+    """What there is now: rows by split, bytes by file, and the unreadable photographs. `is_new` if this run made it.
+
+    `skipped` counts what was there and not taken, by split and kind.
+    """
 
     config: str
     rows: Mapping[str, int]
     files: Mapping[str, int]
     unreadable: Mapping[str, str]
     is_new: bool
+    skipped: Mapping[str, Mapping[str, int]]
 
 
 def batch_name(split: str, number: int) -> str:
@@ -118,7 +123,8 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
     with locked(settings.out):
         listed = placing.sidecar(settings.out, names)
         placing.remove_unvouched(settings.out, listed.files)
-        found = find(settings.source, settings.subsample)
+        held = find(settings.source, settings.subsample)
+        found = {split: each.photos for split, each in held.items()}
         key = _key(settings, found)
         todo = _todo(settings, listed, found, key)
         stage = _stage(settings, key, todo)
@@ -128,14 +134,17 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
             crew.check(lambda: takes(settings.out))
             splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
             listed = _make(settings, todo, splits, stage, key, crew, progress)
-        return [_made(settings, listed, size, size in todo) for size in settings.sizes]
+        skipped = {split: each.skipped for split, each in held.items()}
+        return [_made(settings, listed, size, size in todo, skipped) for size in settings.sizes]
 
 
-def _made(settings: Settings, listed: Sidecar, size: int, is_new: bool) -> Made:
+def _made(
+    settings: Settings, listed: Sidecar, size: int, is_new: bool, skipped: Mapping[str, Mapping[str, int]]
+) -> Made:
     config = settings.config(size)
     files = {name: listed.files[name].bytes for name in settings.files(size)}
     unreadable = listed.regenerated[config].unreadable
-    return Made(config, listed.rows[f"imagenet_resized/{config}"], files, unreadable, is_new)
+    return Made(config, listed.rows[f"imagenet_resized/{config}"], files, unreadable, is_new, skipped)
 
 
 def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
@@ -252,14 +261,15 @@ def _batches(name: str, split: Split, stage: Path, sizes: tuple[int, ...], size:
     """Cut as the authors did: ten batches of a tenth, rounded down, and what is left over into the last."""
     used = np.delete(np.arange(len(split.order)), sorted(split.left_out))
     count = _BATCHES if name == "train" else 1
-    if len(used) < count:
+    if len(used) < count and len(split.photos):
         raise Problem(f"{split.photos.root}: {len(used)} {name} photographs can be read, expected at least {count}.")
     edges = [n * (len(used) // count) for n in range(count)] + [len(used)]
+    clsloc = np.argsort(classes.clsloc_to_ilsvrc())  # ILSVRC's label -> the authors'
     mean: npt.NDArray[np.float64] | None = split.sums[size] / len(used) if name == "train" else None
     for n in range(count):
         places = used[edges[n] : edges[n + 1]]
-        start, stop = int(places[0]), int(places[-1]) + 1
+        start, stop = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
         left_out = tuple(place - start for place in sorted(split.left_out) if start <= place < stop)
-        labels = split.photos.labels[split.order[places]] + 1
+        labels = clsloc[split.photos.labels[split.order[places]]] + 1
         batch = rows(stage, name, sizes, size, split.order, start, stop)
         yield Batch(batch_name(name, n), batch, left_out, labels, mean)

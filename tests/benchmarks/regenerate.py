@@ -28,8 +28,8 @@ WAYS = ("ours", "authors", "bound")
 def photographs(source: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (WordNet id, or "" for validation; photograph)."""
     if (source / layout.TARS["train"][0]).is_file():
-        for split, photos in find(source).items():
-            for name, (_, file) in zip(photos.names, photos.read(), strict=True):
+        for split, held in find(source).items():
+            for name, (_, file) in zip(held.photos.names, held.photos.read(), strict=True):
                 yield name[:9].decode() if split == "train" else "", file
         return
     for number, path in enumerate(sorted(source.glob("n*.JPEG"))):

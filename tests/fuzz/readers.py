@@ -28,9 +28,10 @@ from loaders import downsampled_imagenet as downsampled
 from loaders import imagenet2012_subset as subset
 from loaders import imagenet_resized as resized
 from loaders.base.dataset import Split
+from loaders.files.places import identity
 from loaders.formats import batches
 from loaders.formats.tars import read_members, scan
-from loaders.ilsvrc import layout
+from loaders.ilsvrc import layout, photos
 from loaders.ilsvrc.index import _note, _remember, _remembered, _scan
 from loaders.ilsvrc.layout import DEVKIT, TRUTH
 from loaders.images.arrow import images, integers, strings
@@ -232,10 +233,9 @@ def _tars_seeds() -> list[bytes]:
 
 
 def _read_tars(folder: Path) -> Any:
-    path = folder / TRAIN_TAR
-    index = _scan(path)
-    known = classes.label_of_wnid("ilsvrc")
-    return [(wnid, members.names, members.offsets) for wnid, members in layout.class_tars(path, index, known)]
+    with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(folder)):
+        held = photos.train(folder / TRAIN_TAR)
+    return held.photos.names.tolist(), held.photos.offsets.tolist(), held.skipped
 
 
 # Texts
@@ -282,7 +282,7 @@ def _note_seeds() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.tar")
         path.write_bytes(_tars_seeds()[0])
-        _remember(path, _scan(path))
+        _remember(path, _scan(path), identity(path))
         return [_note(path).read_bytes()]
 
 
@@ -294,7 +294,7 @@ def _read_note(folder: Path) -> Any:
         for note in (_note(path), digests._memory(path)):
             note.parent.mkdir(parents=True, exist_ok=True)
             (folder / "note").replace(note)
-            found = _remembered(path), digests.remembered_sha256(path)
+            found = _remembered(path, identity(path)), digests.remembered_sha256(path)
             note.replace(folder / "note")
     return found == (None, None)
 

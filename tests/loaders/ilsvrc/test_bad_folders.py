@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import loaders
-from loaders import SourceProblem, classes
+from loaders import SourceProblem
 from publish.sample import archives as writers
 from tests.kit import archives, contract
 from tests.kit.refusals import in_time, refused, refused_rows, says
@@ -68,22 +68,6 @@ def test_a_listed_photograph_that_is_not_in_its_folder(harm: Callable[[Path], ob
     train, *_ = contract.plans(DATASET, "1pct", tmp_path)
     assert dict(train.skipped) == {"listed in 1percent.txt, not in the folder": 1}
     assert contract.by_name(contract.rows(contract.read(train), laid.pixels)) == contract.by_name(rows)
-
-
-def test_a_train_folder_of_tars(tmp_path: Path) -> None:
-    """As it is when only the outer archive was unpacked."""
-    lay(tmp_path)
-    for path in (tmp_path / "train").iterdir():
-        moved(path, tmp_path / "away" / path.name)
-        (tmp_path / "train" / f"{path.name}.tar").write_bytes(b"")
-    count = len(archives.SUBSET_LABELS)
-    text = refused_rows(DATASET, "1pct", tmp_path)
-    says(text, f"{tmp_path}/train: {count} of the {count} files", "a folder a class", f" and {count - 5} more.")
-    assert [
-        f"{wnid}_100.JPEG" in text
-        for wnid in sorted(classes.wnids("ilsvrc")[label] for label in archives.SUBSET_LABELS)
-    ] == [True] * 5 + [False] * (count - 5)
-    says(refused(DATASET, "1pct", tmp_path), f"{tmp_path}/train", "found 0")
 
 
 # Validation and test

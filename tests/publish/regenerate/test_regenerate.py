@@ -240,7 +240,7 @@ def test_other_settings_take_the_place_of_what_was_there(source: Path, tmp_path:
 
 @pytest.mark.keeps("B2")
 def test_a_chunk_that_a_crash_damaged_is_done_again(source: Path, tmp_path: Path) -> None:
-    photos = find(source)["train"]
+    photos = find(source)["train"].photos
     (chunk, *_) = chunks(tmp_path, "train", photos, np.arange(len(photos)), (8,), "box", False)
     receipt = chunk()
     (place,) = tmp_path.glob("*.rows")
