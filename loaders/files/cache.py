@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from loaders._errors import Problem
 from loaders.files.typed import dumped, parsed
 
 
@@ -61,8 +62,27 @@ def save_arrays(facts: Any, arrays: Arrays) -> bytes:
 def load_arrays(path: Path, kind: type[F], make: Callable[[F, Arrays], T]) -> T | None:
     """Return what `make` makes of the facts and the arrays of an npz, or None when it is not there or damaged."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = dict(file)
-        return make(parsed(str(arrays.pop("facts")), kind), arrays)
+        return _arrays(path, kind, make)
     except _DAMAGE:
         return None
+
+
+def take_arrays(path: Path, kind: type[F], make: Callable[[F, Arrays], T]) -> T:
+    """Return the same of an npz that was written or found whole a moment ago. Raises Problem when it is not now."""
+    try:
+        return _arrays(path, kind, make)
+    except FileNotFoundError as error:
+        raise Problem(
+            f"{path}: was there and is gone. Does something else clean up there? Run the same command again."
+        ) from error
+    except _DAMAGE as error:
+        raise Problem(
+            f"{path}: was whole and cannot be read now ({type(error).__name__}: {error}). Is the disk sound, and does "
+            "every machine run the same releases? Run the same command again."
+        ) from error
+
+
+def _arrays(path: Path, kind: type[F], make: Callable[[F, Arrays], T]) -> T:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        arrays = dict(file)
+    return make(parsed(str(arrays.pop("facts")), kind), arrays)

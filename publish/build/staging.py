@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders import Job, Problem
-from loaders.files.cache import Arrays, load_arrays, save_arrays
+from loaders.files.cache import Arrays, load_arrays, save_arrays, take_arrays
 from loaders.files.places import is_local
 from loaders.files.typed import Count, Sha256
 from loaders.sources.digests import sha256_of
@@ -57,15 +57,10 @@ class Done:
 
     @cached_property
     def receipt(self) -> Receipt | None:
-        """The receipt of a shard that was built. Raises Problem when somebody removed it."""
+        """The receipt of a shard that was built. Raises Problem when it is gone, or cannot be read."""
         if self.carried or self.built is None:
             return self.carried
-        if receipt := load_arrays(_receipt_path(self.built), _Facts, _receipt):
-            return receipt
-        raise Problem(
-            f"{self.built}: its receipt was there and is gone. Does something else clean up there? Run the same "
-            "command again."
-        )
+        return take_arrays(_receipt_path(self.built), _Facts, _receipt)
 
 
 def build(job: Job, path: Path) -> Done:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from zlib_ng import zlib_ng
 
 from loaders import Problem, SourceProblem
-from loaders.files.cache import Arrays, load_arrays, save_arrays
+from loaders.files.cache import Arrays, load_arrays, save_arrays, take_arrays
 from loaders.files.places import is_local
 from loaders.files.reading import read_ranges
 from loaders.files.typed import Count
@@ -223,10 +223,13 @@ def _save(receipt: Receipt, place: Path) -> None:
 
 
 def load(place: Path) -> Receipt | None:
-    """Return a receipt, or None when there is no whole one."""
-    return load_arrays(
-        place, _Facts, _receipt
-    )  # none yet, or half of one after a crash of the machine: it is done again
+    """Return a receipt, or None when there is none yet, or half of one after a crash of the machine."""
+    return load_arrays(place, _Facts, _receipt)
+
+
+def take(place: Path) -> Receipt:
+    """Return the receipt of a chunk that is done. Raises Problem when it is gone, or cannot be read."""
+    return take_arrays(place, _Facts, _receipt)
 
 
 def _receipt(facts: _Facts, arrays: Arrays) -> Receipt:

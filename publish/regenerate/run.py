@@ -29,7 +29,7 @@ from loaders.ilsvrc.photos import find
 from loaders.sources.sidecar import Regenerated, Sidecar
 from publish.console.progress import Progress
 from publish.regenerate import placing
-from publish.regenerate.chunks import chunks, joined, load, rows, stamp_of
+from publish.regenerate.chunks import chunks, joined, rows, stamp_of, take
 from publish.regenerate.packing import Batch, File, Output
 from publish.results import PARTIAL, clean, locked
 from publish.work.shared import sees, takes
@@ -228,11 +228,7 @@ def _spill_all(
         cut = chunks(stage, name, split.photos, places, sizes, settings.resample, settings.skip_unreadable)
         todo += [Task(f"{name} photographs, chunk {chunk.number}", chunk) for chunk in cut]
     for finished in crew.run([todo]):
-        receipt = load(finished.value)
-        if receipt is None:
-            raise Problem(
-                f"{finished.value}: was there and is gone. Does something else clean up there? Run the command again."
-            )
+        receipt = take(finished.value)
         split = splits[receipt.split]
         split.left_out.update(receipt.unreadable)
         split.stamps[receipt.number] = receipt.stamp

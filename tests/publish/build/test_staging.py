@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loaders import Job
+from loaders import Job, Problem
 from publish import results
 from publish.build import staging
 from publish.build.shard import Receipt
@@ -119,6 +119,17 @@ def test_a_receipt_of_another_release_is_none(change: dict[str, Any], job: Job, 
     assert staging.finished(shard) is None
     staging.build(job, shard)
     assert staging.finished(shard) is not None
+
+
+def test_a_receipt_that_is_gone_is_told_from_one_that_cannot_be_read(job: Job, shard: Path) -> None:
+    """What a worker just wrote is never taken for none: something removed it, or this release writes what it cannot read."""
+    done, path = staging.build(job, shard), receipt_of(shard)
+    np.savez(path, facts=np.array("{}"))
+    with pytest.raises(Problem, match=r"\.receipt\.npz: was whole and cannot be read now \(ValueError: .*`rows`"):
+        _ = done.receipt
+    path.unlink()
+    with pytest.raises(Problem, match=r"\.receipt\.npz: was there and is gone"):
+        _ = done.receipt
 
 
 @pytest.mark.parametrize("content", [b"not an archive", b"\x93NUMPY\x01\x00", b"\x80\x04}."])
