@@ -10,7 +10,7 @@ CHECKS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 
 def main() -> int:
     """Run every check in turn and return the first exit code that is not 0."""
-    for check in (*CHECKS, ["pytest", *SHARED, *sys.argv[1:]]):
+    for check in (*CHECKS, ["pytest", *SHARED, "--durations=10", *sys.argv[1:]]):
         print("$", " ".join(check), flush=True)
         if code := subprocess.call([sys.executable, "-m", *check]):
             return code

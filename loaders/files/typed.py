@@ -17,6 +17,8 @@ def parsed(content: bytes | str, kind: type[T]) -> T:
         return msgspec.json.decode(content, type=kind)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except msgspec.MsgspecError as error:  # a ValueError of its own in later releases alone
+        raise ValueError(str(error)) from error
 
 
 def dumped(value: Any) -> str:

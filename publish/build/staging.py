@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from loaders import Job, Problem
+from loaders import Job
 from loaders.files.cache import Arrays, load_arrays, save_arrays, take_arrays
 from loaders.files.places import is_local
 from loaders.files.typed import Count, Sha256

@@ -122,7 +122,7 @@ def test_a_receipt_of_another_release_is_none(change: dict[str, Any], job: Job, 
 
 
 def test_a_receipt_that_is_gone_is_told_from_one_that_cannot_be_read(job: Job, shard: Path) -> None:
-    """What a worker just wrote is never taken for none: something removed it, or this release writes what it cannot read."""
+    """What a worker just wrote is never taken for none."""
     done, path = staging.build(job, shard), receipt_of(shard)
     np.savez(path, facts=np.array("{}"))
     with pytest.raises(Problem, match=r"\.receipt\.npz: was whole and cannot be read now \(ValueError: .*`rows`"):
