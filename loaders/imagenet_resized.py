@@ -6,7 +6,8 @@ Paper: https://arxiv.org/abs/1707.08819. Sizes and digests of the files: TensorF
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,9 @@ from loaders.base.lazy import lazy_builder
 from loaders.formats.batches import BatchFile, open_batch
 from loaders.formats.zips import zip_names
 from loaders.images import arrow, png
+from loaders.sources.batches import MEMBER, BatchSet, Kind, batch_number, whole
 from loaders.sources.folder import SourceFolder
+from loaders.sources.listing import plain_name
 from loaders.sources.source import Archive, Archives, Found, Source
 
 _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
@@ -29,7 +32,6 @@ _ROW_BYTES = {8: 186, 16: 630, 32: 2230, 64: 8740}  # of Parquet, measured on cr
 _BATCHES = 10
 _COMPARED = 16  # pictures: no two batches start with the same ones
 _CONFIG = re.compile(r"(8|16|32|64)x\1(?:-(?:nearest|bilinear|hamming|bicubic|lanczos))?")
-_MEMBER = re.compile(r"(?:\w[\w.-]*/)?(?:train_data_batch_(\d+)|val_data)\.npz")
 
 # fmt: off
 _FILES = {
@@ -83,31 +85,74 @@ def find(config: Config, folder: SourceFolder) -> Found:
     return forms.find(DATASET, FORMS, config, folder, _sources)
 
 
-def _find_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:
+def _find_npz_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:
     found = [folder.find(source) for source in _sources(config, split)]
-    whole = tuple(archive for archive in found if archive)
-    return whole if len(whole) == len(found) else ()
+    named = tuple(archive for archive in found if archive)
+    return named if len(named) == len(found) else _chosen(folder, config, split, "npz in a zip")
 
 
-def _find_folders(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    stem = _stem(config, split)
-    places = [stem, f"{stem}_npz", f"{stem}_part1", f"{stem}_part2", f"{stem}_part1_npz", f"{stem}_part2_npz"]
-    names = [f"train_data_batch_{n}" for n in range(1, _BATCHES + 1)] if split.name == "train" else ["val_data"]
-    wanted = [f"{place}/{name}{end}" for place in places for name in names for end in ("", ".npz")]
-    found = [archive for name in wanted if (archive := folder.find_unregistered(name))]
-    return tuple(sorted(found, key=lambda archive: _number(archive.path.name)))
+def _find_pickle_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    return _chosen(folder, config, split, "pickled in a zip")
+
+
+def _find_loose(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    """Return loose batches; where they are all that there is, also too few of them, which a plan then names."""
+    chosen = _chosen(folder, config, split, "loose")
+    sets = [] if chosen else _fitting(folder, config, split)
+    return chosen if chosen or any(one.kind != "loose" for one in sets) else _archives(folder, sets[:1])
+
+
+def _chosen(folder: SourceFolder, config: Config, split: Split, kind: Kind) -> Archives:
+    """Return the first choice of batches; raises SourceProblem when another choice of the kind has other rows."""
+    sets = [one for one in _fitting(folder, config, split) if one.kind == kind]
+    choices = whole(sets, _numbers(split))
+    for one in choices[0] if choices else ():
+        folder.find_unregistered(one.place.name)  # raises for copies of other sizes
+    return _archives(folder, choices[0]) if choices else ()
+
+
+def _fitting(folder: SourceFolder, config: Config, split: Split) -> list[BatchSet]:
+    size, _, resample = config.name.partition("-")
+    is_train = split.name == "train"
+    return [
+        one
+        for one in folder.batch_sets
+        if (min(one.batches) > 0) == is_train and one.resample == resample and one.size == _size(size)
+    ]
+
+
+def _archives(folder: SourceFolder, sets: list[BatchSet]) -> Archives:
+    files = {number: file.path for one in sets for number, file in one.batches.items()}
+    paths = dict.fromkeys(files[number] for number in sorted(files))
+    return tuple(folder.archive(path, _registered(path)) for path in paths)
+
+
+def _registered(path: Path) -> Source | None:
+    return next((source for name, source in SOURCES.items() if plain_name(name) == plain_name(path.name)), None)
+
+
+def _numbers(split: Split) -> frozenset[int]:
+    return frozenset(range(1, _BATCHES + 1)) if split.name == "train" else frozenset({0})
 
 
 FORMS = (
     Form(
         "zips of npz batches",
-        "`Imagenet{8,16,32}_{train,val}_npz.zip`, `Imagenet64_train_part{1,2}_npz.zip`, `Imagenet64_val_npz.zip`",
-        _find_zips,
+        "`Imagenet{8,16,32}_{train,val}_npz.zip`, `Imagenet64_train_part{1,2}_npz.zip`, `Imagenet64_val_npz.zip`, or "
+        "any zips of `train_data_batch_1.npz` ... `_10.npz`, `val_data.npz`",
+        _find_npz_zips,
     ),
     Form(
-        "folders of batches",
-        "`Imagenet32_train/train_data_batch_1` ..., `Imagenet32_val/val_data`, pickled or npz",
-        _find_folders,
+        "zips of pickled batches",
+        "`Imagenet{8,16,32}_{train,val}.zip`, `Imagenet64_train_part{1,2}.zip`, `Imagenet64_val.zip`, or any zips of "
+        "`train_data_batch_1` ... `_10`, `val_data`",
+        _find_pickle_zips,
+    ),
+    Form(
+        "loose batches",
+        "`train_data_batch_1` ... `_10`, `val_data`, pickled or `.npz`, in one folder, or in one a split or part such "
+        "as `Imagenet32_train/`",
+        _find_loose,
     ),
 )
 
@@ -126,10 +171,6 @@ def _sources(config: Config, split: Split) -> list[Source]:
     return [SOURCES.get(name) or Source(name, 0, "", page) for name in names]
 
 
-def _number(name: str) -> int:
-    return int((re.findall(r"\d+", name) or [0])[-1])
-
-
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut each split into shards of equal rows, over the batches in the order of their numbers."""
     return [_plan_split(config, split, found, partial) for split in config.splits]
@@ -137,11 +178,21 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 
 def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     archives = found.archives[split.name]
-    files, skipped = _batch_files(split, archives)
+    shared = {a.path for role, others in found.archives.items() if role != split.name for a in others}
+    files, skipped = _batch_files(split, archives, shared)
     rows = _rows_of_each(files, _size(config.name))
+    forms.check_others(found, split, sum(rows), lambda other: _count(config, split, other))
     check_rows(DATASET.name, config.name, split, sum(rows), found, partial)
     jobs = tuple(_jobs(config.name, files, rows, shard_rows(sum(rows), split)))
     return SplitPlan(config.name, split, jobs, archives, sum(rows) * _ROW_BYTES[_size(config.name)], skipped)
+
+
+def _count(config: Config, split: Split, archives: Archives) -> int | None:
+    """Return the rows of batches by their heads, None of pickles in a zip, which may have to be inflated for that."""
+    files, _ = _batch_files(split, archives, {archive.path for archive in archives})
+    if any(file.member and not file.member.lower().endswith(".npz") for file in files):
+        return None
+    return sum(open_batch(file, _size(config.name)).rows for file in files)
 
 
 def _rows_of_each(files: list[BatchFile], size: int) -> list[int]:
@@ -160,24 +211,32 @@ def _rows_of_each(files: list[BatchFile], size: int) -> list[int]:
     return rows
 
 
-def _batch_files(split: Split, archives: Iterable[Archive]) -> tuple[list[BatchFile], Counter[str]]:
+def _batch_files(
+    split: Split, archives: Iterable[Archive], shared: Collection[Path] = ()
+) -> tuple[list[BatchFile], Counter[str]]:
+    """Return the batches of a split in the order of their numbers, and the litter beside them.
+
+    Raises SourceProblem for others than the split has, except in archives that are `shared` with another split.
+    """
     numbered: dict[int, BatchFile] = {}
     skipped = Counter[str]()
-    where = ", ".join(str(archive.path) for archive in archives)
+    wanted = _numbers(split)
     for archive in archives:
-        is_zip_of_batches = archive.path.suffix == ".zip"
-        members, junk = zip_names(archive.path, _MEMBER) if is_zip_of_batches else ([None], Counter[str]())
+        is_zip_of_batches = archive.path.suffix.lower() == ".zip"
+        members, junk = zip_names(archive.path, MEMBER) if is_zip_of_batches else ([None], Counter[str]())
         skipped += junk
         for member in members:
-            number = _number((member or archive.path.name).rpartition("/")[2])
+            number = batch_number(member or archive.path.name)
+            if number is None or (archive.path in shared and number not in wanted):
+                continue
             if number in numbered:
                 raise SourceProblem(f"{archive.path}: batch {number} is there more than once: {numbered[number]}.")
             numbered[number] = BatchFile(archive.path, member)
-    wanted = set(range(1, _BATCHES + 1)) if split.name == "train" else {0}
     if set(numbered) != wanted:
         raise SourceProblem(
-            f"{where}: expected {_spell(wanted)} for the {split.name} split, found {_spell(numbered) or 'none'}. "
-            "Were the train and validation files exchanged, or was a download cut short?"
+            f"{', '.join(str(archive.path) for archive in archives)}: expected {_spell(wanted)} for the {split.name} "
+            f"split, found {_spell(numbered) or 'none'}. Were the train and validation files exchanged, or was a "
+            "download cut short?"
         )
     return [numbered[number] for number in sorted(numbered)], skipped
 

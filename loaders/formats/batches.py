@@ -177,8 +177,8 @@ def _arrays(file: BatchFile) -> dict[str, Stored]:
     if start == b"PK\x03\x04":
         members = {info.filename.removesuffix(".npy"): info for info in infos}
         return {name: _NpzArray.read(file, opens, info) for name, info in members.items() if name in ("data", "labels")}
-    if file.member is None and start[:1] == b"\x80":
-        with reading(file.path, "the pickle"), opens() as stream:
+    if start[:1] == b"\x80":
+        with reading(file.path, file.member or "the pickle"), opens() as stream:
             found = pickles.arrays(stream, str(file))
         return {name: _RawArray(opens, array) for name, array in found.items() if name != "mean"}
     raise SourceProblem(f"{file}: expected an npz or a pickled batch, found neither.")

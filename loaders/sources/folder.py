@@ -6,6 +6,7 @@ from pathlib import Path
 from loaders._errors import SourceProblem
 from loaders.files.cache import cache_folder
 from loaders.files.places import is_local
+from loaders.sources.batches import BatchSet, batch_sets
 from loaders.sources.listing import Listing
 from loaders.sources.sidecar import SIDECAR, Sidecar, read_sidecar
 from loaders.sources.source import Archive, Expected, Source
@@ -22,6 +23,11 @@ class SourceFolder:
     def listing(self) -> Listing:
         """What lies in it, and a little below."""
         return Listing(self.path)
+
+    @cached_property
+    def batch_sets(self) -> list[BatchSet]:
+        """The batches of Chrabaszcz et al. in it."""
+        return batch_sets(self.listing)
 
     @property
     def origin(self) -> str:
@@ -41,18 +47,19 @@ class SourceFolder:
         paths = self._named(source.name)
         if not paths and source.url and (downloaded := default_folder() / source.name).is_file():
             paths = [downloaded]
-        return self._archive(paths[0], source) if paths else None
+        return self.archive(paths[0], source) if paths else None
 
     def find_unregistered(self, name: str) -> Archive | None:
         """Return a file that upstream never published a digest of, or None when it is not there."""
         paths = self._named(name)
-        return self._archive(paths[0]) if paths else None
+        return self.archive(paths[0]) if paths else None
 
     def unpacked(self, path: Path) -> Archive:
         """Return a folder that an archive was unpacked to. Of what lies in it, nobody published a digest."""
         return Archive(path, None, unexpected_origin=self.origin if self._sidecars[self.path] else "folder")
 
-    def _archive(self, path: Path, source: Source | None = None) -> Archive:
+    def archive(self, path: Path, source: Source | None = None) -> Archive:
+        """Return a file that lies here or below as what a sidecar or `source` says that it should be."""
         for sidecar in dict.fromkeys((self.path, path.parent)):
             name = str(path)[len(str(sidecar)) :].lstrip("/")
             if facts := self._sidecar(sidecar).files.get(name):

@@ -15,11 +15,11 @@ from loaders.formats.batches import BatchFile, image_size
 from loaders.formats.streams import is_gzip
 from loaders.formats.untrusted import junk, reading
 from loaders.formats.zips import zip_directory
+from loaders.sources.batches import batch_number
 from loaders.sources.listing import Entry, Listing, plain_name
 
 _SHOWN = 8
 _HEAD = 512
-BATCH = re.compile(r"(?:.*/)?(?:train_data_batch_\d+|val_data)(?:\.\w+)?", re.IGNORECASE)
 # What folders of classes hold: the name of one, and how many are called.
 _CLASSES = (
     (re.compile(r"n\d{8}\.tar"), False, "class tars"),
@@ -83,7 +83,7 @@ def _folder(found: list[Entry]) -> str:
         count = sum(e.is_folder == is_folder and pattern.fullmatch(plain_name(e.name)) is not None for e in found)
         if count:
             return f"holds {count:,} {called}"
-    batches = [entry.path for entry in found if not entry.is_folder and BATCH.fullmatch(entry.name)]
+    batches = [entry.path for entry in found if not entry.is_folder and batch_number(entry.name) is not None]
     if batches:
         return _batches(len(batches), BatchFile(batches[0]))
     files = [entry.name for entry in found if not entry.is_folder]
@@ -108,7 +108,7 @@ def _file(path: Path) -> str:
         return _zip(path)
     if is_gzip(path) or head[257:262] == b"ustar":
         return f"is a tar that begins with {_some(tars.first_names(path, 2))}"
-    if head[:1] == b"\x80" and BATCH.fullmatch(path.name):
+    if head[:1] == b"\x80" and batch_number(path.name) is not None:
         return f"is a pickled batch of {(size := image_size(BatchFile(path)))}x{size}"
     kind = next((kind for start, kind in _KINDS.items() if head.lstrip().lower().startswith(start.lower())), None)
     named = f", named {path.suffix}" if path.suffix else ""
@@ -118,7 +118,7 @@ def _file(path: Path) -> str:
 def _zip(path: Path) -> str:
     with reading(path, "the zip directory"), open_file(path) as file:
         names = [info.filename for info in zip_directory(file) if not info.is_dir() and not junk(info.filename)]
-    batches = [name for name in names if BATCH.fullmatch(name)]
+    batches = [name for name in names if batch_number(name) is not None]
     if batches:
         return _batches(len(batches), BatchFile(path, batches[0]))
     return f"is a zip of {len(names):,} files, such as {_some(names)}"

@@ -227,7 +227,7 @@ def test_a_row_too_few_or_too_many(more: int, tmp_path: Path) -> None:
 @pytest.mark.keeps("S12", "S14")
 @pytest.mark.parametrize(
     "name",
-    ["readme.txt", "../train_data_batch_3.npz", "/train_data_batch_3.npz", "C:\\val_data.npz", "a/b/val_data.npz"],
+    ["readme.txt", "../train_data_batch_3.npz", "/train_data_batch_3.npz", "C:\\val_data.npz", "a/b/val.npz"],
 )
 def test_a_zip_with_another_member(name: str, tmp_path: Path) -> None:
     archives.resized(tmp_path, [8])
