@@ -74,7 +74,7 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 def _photos(archive: Archive, members: tars.Members) -> Photos:
     named = [_named(archive, name) for name in members.names]
     names, labels = [f"{label}/{name}" for label, name in named], [label for label, _ in named]
-    return Photos.of(archive.path, Holder("tar"), names, labels, members.offsets, members.sizes)
+    return Photos.of(archive.path, Holder("tar", state=archive.state), names, labels, members.offsets, members.sizes)
 
 
 def _named(archive: Archive, member: str) -> tuple[int, str]:

@@ -14,9 +14,11 @@ from typing import Any, ClassVar, cast
 import datasets
 from datasets.builder import Key
 
+from loaders.base import held
 from loaders.base.dataset import Batch, Dataset, Job, Loader
 from loaders.base.obtain import obtain
 from loaders.files.places import key
+from loaders.files.seen import Seen, check
 from loaders.sources.checks import check_digest
 from loaders.sources.folder import SourceFolder, default_folder
 from loaders.sources.source import Archive, Found
@@ -46,6 +48,7 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
 
     BUILDER_CONFIG_CLASS = ArchiveConfig
     LOADER: ClassVar[str]
+    _named: list[Seen]
 
     @property
     def loader(self) -> Loader:
@@ -60,6 +63,9 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
             options["data_dir"] = str(Path(options["data_dir"]).absolute())
         config, name = super()._create_builder_config(*given, config_id=config_id, **options)
         found = self.loader.find(self.loader.config(config.name), SourceFolder(config.folder))
+        self._named = [
+            seen for archive in found.all() if not _digest(archive, config.allow_partial) for seen in archive.seen
+        ]
         return config, config_id or f"{name}-{_stamp(found, config.allow_partial)}"
 
     def _info(self) -> datasets.DatasetInfo:
@@ -69,15 +75,16 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: object) -> list[datasets.SplitGenerator]:
         config = self.loader.config(self.config.name)
         partial = self.config.allow_partial
+        check(self._named)  # of what is prepared, the name tells which archives it is of
         (found,) = obtain([(self.loader, config)], self.config.folder, partial)
         for archive in found.all():
             _verify(archive, partial)
-        plans = self.loader.plan(config, found, partial)
+        plans = held.plan(self.loader, config, found, partial)
         return [datasets.SplitGenerator(name=plan.split.name, gen_kwargs={"jobs": list(plan.jobs)}) for plan in plans]
 
     def _generate_examples(self, jobs: list[Job]) -> Iterator[tuple[Key, dict[str, Any]]]:
         for number, job in enumerate(jobs):
-            examples = (example for batch in self.loader.batches(job) for example in _examples(batch))
+            examples = (example for batch in held.batches(self.loader, job) for example in _examples(batch))
             for row, example in enumerate(examples):
                 yield Key(number, row), example
 

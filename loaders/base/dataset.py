@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from loaders import classes
 from loaders._errors import SourceProblem
+from loaders.files.seen import Seen
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
 
@@ -118,13 +119,17 @@ class Form:
 
 @dataclass(frozen=True)
 class Job:
-    """The rows of one shard: where they are, in words that only the dataset's own module reads."""
+    """The rows of one shard: where they are, in words that only the dataset's own module reads.
+
+    They are held to what was planned: files to what they were `seen` as.
+    """
 
     dataset: str
     config: str
     rows: int
     parts: tuple[Any, ...]
     continues: bool = False  # reading goes on where the job before it stopped, in the same compressed stream
+    seen: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True)

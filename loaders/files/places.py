@@ -59,6 +59,21 @@ def identity(path: Path) -> list[int | str]:
     return [int(info["size"]), str(stamp or there.fs.ukey(there.path))]
 
 
+def state(path: Path) -> tuple[int | str, ...]:
+    """Return what changes whenever a file does, its mtime put back or not: as `identity`, and ctime in nanoseconds.
+
+    `wget`, `rsync -t` and `cp -p` give another content the mtime of the first. A link, or a chmod, changes it as well:
+    of files that share links, ask for `identity`. An inode would tell no more, and some file systems (FUSE, FAT) make
+    up another while nothing has changed.
+    """
+    return state_of(path.stat()) if is_local(path) else tuple(identity(path))
+
+
+def state_of(status: os.stat_result) -> tuple[int | str, ...]:
+    """Return the same of a file of this machine that is open, or was asked after."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def key(path: Path) -> bytes:
     """Return what names a file on this machine, for notes about it."""
     return os.fsencode(path.resolve()) if is_local(path) else str(path).encode()

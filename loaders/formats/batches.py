@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loaders._errors import SourceProblem, shown
-from loaders.files.places import identity
+from loaders.files.places import state
 from loaders.formats import pickles
 from loaders.formats.streams import open_range
 from loaders.formats.untrusted import reading
@@ -135,7 +135,7 @@ _open_here = _Open()
 
 def open_batch(file: BatchFile, size: int) -> OpenBatch:
     """Open a batch, or return the one this thread has open: its stream goes on where the last job stopped."""
-    key = (file, size, *identity(file.path))  # a worker of a cluster outlives a run, and an archive may be replaced
+    key = (file, size, *state(file.path))  # a worker of a cluster outlives a run, and an archive may be replaced
     if not _open_here.batch or _open_here.key != key:
         if _open_here.batch:
             _open_here.batch.close()

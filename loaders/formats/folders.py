@@ -5,42 +5,58 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from loaders._errors import SourceProblem
-from loaders.files.places import identity, is_local
+from loaders.files.places import is_local, state, state_of
+from loaders.files.reading import open_file
+from loaders.files.seen import State, changed
 from loaders.formats.tars import PHOTO_LIMIT
 
+T = TypeVar("T")
 _THREADS = 16  # on a network's file system, what is waited for is the answer
 _AT_A_TIME, _READ_AT_A_TIME = 256, 64  # files asked after, or read, before the next
+_BLOCK = 1 << 20  # bytes hashed at a time
+UNASKED = 0  # the mark of a file that nobody has asked after yet
 
 
 @dataclass(frozen=True)
 class Status:
-    """What tells one state of a file from another: size in bytes, mtime in nanoseconds or what a store says of it."""
+    """What is known of a file: its size in bytes, and a `mark` of 64 bits that changes when its state does."""
 
     size: int
-    mtime: int | str
+    mark: int
+
+    @classmethod
+    def of(cls, state: State) -> "Status":
+        """Return it by the file's state (see `places.state`)."""
+        digest = hashlib.blake2b(repr(state).encode(), digest_size=8).digest()
+        return cls(int(state[0]), int.from_bytes(digest, "little") or 1)
 
 
 @dataclass(frozen=True)
 class Files:
     """The files of a folder that rows come from: paths within it, sorted by file name, and bytes in all.
 
-    `stamp` changes with the name, size or mtime of any. Nothing is read for it, so that a second run starts at once.
+    `marks` are those of each, and `stamp` changes with the name or mark of any. Nothing is read for them, so that a
+    second run starts at once.
     """
 
     names: tuple[str, ...]
     bytes: int
     stamp: str
+    marks: tuple[int, ...] = field(repr=False)
 
     @classmethod
     def of(cls, found: dict[str, Status]) -> "Files":
         """Return them by what was found of each."""
         names = sorted(found, key=_file_name)
-        facts = repr([(name, found[name].size, found[name].mtime) for name in names])
-        return cls(tuple(names), sum(f.size for f in found.values()), hashlib.sha256(facts.encode()).hexdigest())
+        marks = tuple(found[name].mark for name in names)
+        stamp = hashlib.sha256(repr((names, marks)).encode()).hexdigest()
+        return cls(tuple(names), sum(f.size for f in found.values()), stamp, marks)
 
 
 def _file_name(place: str) -> str:
@@ -64,55 +80,80 @@ def survey(root: Path, names: Sequence[str], archives: Collection[str] = ()) -> 
 def _status(path: Path, is_archive: bool) -> Status | None:
     try:
         if not is_local(path):
-            size, mark = identity(path)
-            return Status(int(size) if is_archive else _checked(path, int(size)), mark)
+            return _bounded(path, Status.of(state(path)), is_archive)
         found = path.stat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
         raise SourceProblem(f"{path}: expected a file with a photograph, found a folder or device of that name.")
-    return Status(found.st_size if is_archive else _checked(path, found.st_size), found.st_mtime_ns)
+    return _bounded(path, Status.of(state_of(found)), is_archive)
 
 
-def _checked(path: Path, size: int) -> int:
+def _bounded(path: Path, status: Status, is_archive: bool) -> Status:
+    if not is_archive:
+        _check_size(path, status.size)
+    return status
+
+
+def _check_size(path: Path, size: int) -> None:
     if size > PHOTO_LIMIT:
         raise SourceProblem(
             f"{path}: has {size:,} bytes, expected at most {PHOTO_LIMIT:,} of a photograph. Copy it anew."
         )
-    return size
 
 
-def has_changed(path: Path, size: int, found: int) -> SourceProblem:
-    """Return the error of a file of another size than when it was asked after."""
-    return SourceProblem(
-        f"{path}: had {size:,} bytes when the build began, and has {found:,} now. Is it still being copied? Run again "
-        "when it is whole."
-    )
+def read(root: Path, names: Sequence[str], marks: Sequence[int]) -> Iterator[bytes]:
+    """Yield the bytes of files, each held to its mark if that is not UNASKED; some are asked for at once.
 
-
-def contents(root: Path, names: Sequence[str]) -> Iterator[bytes]:
-    """Yield the bytes of files, some of them asked for at once.
-
-    Raises SourceProblem for one that is gone or too large, OSError.
+    Raises SourceProblem for one that is gone or too large, and for one that has changed since it was asked after or
+    while it is read; OSError.
     """
+    return _each(_bytes, root, names, marks)
+
+
+def _each(look: Callable[[Path, int], T], root: Path, names: Sequence[str], marks: Sequence[int]) -> Iterator[T]:
     with ThreadPoolExecutor(_THREADS) as pool:
         for at in range(0, len(names), _READ_AT_A_TIME):
-            yield from pool.map(_bytes, [root / name for name in names[at : at + _READ_AT_A_TIME]])
+            rows = slice(at, at + _READ_AT_A_TIME)
+            yield from pool.map(look, [root / name for name in names[rows]], marks[rows])
 
 
-def _bytes(path: Path) -> bytes:
-    try:
+def _bytes(path: Path, mark: int) -> bytes:
+    with _held(path, mark):
         if not is_local(path):
             data = path.read_bytes()
-            _checked(path, len(data))
+            _check_size(path, len(data))
             return data
         with path.open("rb", buffering=0) as file:
-            _checked(path, os.fstat(file.fileno()).st_size)
+            _check_size(path, os.fstat(file.fileno()).st_size)
             return file.read()
+
+
+def _sha256(path: Path, mark: int) -> str:
+    digest = hashlib.sha256()
+    with _held(path, mark), open_file(path) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _held(path: Path, mark: int) -> Iterator[None]:
+    """Hold a file to its mark, before and after it is read; in a store, where each question is a request, after."""
+    try:
+        if is_local(path):
+            _check_mark(path, mark)
+        yield
+        _check_mark(path, mark)
     except FileNotFoundError as error:
         if is_local(path) and path.is_symlink():
             raise broken_link(path) from error
         raise SourceProblem(f"{path}: was there at the start, and is gone. Put it back.") from error
+
+
+def _check_mark(path: Path, mark: int) -> None:
+    if mark != UNASKED and (found := Status.of(state(path))).mark != mark:
+        raise changed(path, f"it has {found.size:,} bytes now, or other times")
 
 
 def broken_link(path: Path) -> SourceProblem:
@@ -120,14 +161,15 @@ def broken_link(path: Path) -> SourceProblem:
     return SourceProblem(f"{path}: is a link to what is not there. Mend or remove it.")
 
 
-def sha256_of(root: Path, names: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> str:
-    """Return the SHA-256 of the lines that `sha256sum` prints for the files, in the order given, without folders.
+def sha256_of(root: Path, files: Files, stopped: Callable[[], bool] = lambda: False) -> str:
+    """Return the SHA-256 of the lines that `sha256sum` prints for the files, in their order, without folders.
 
-    So it is equal for equal photographs, wherever they lie. Raises InterruptedError once `stopped` says so.
+    So it is equal for equal photographs, wherever they lie. Raises SourceProblem for one that has changed,
+    InterruptedError once `stopped` says so.
     """
     digest = hashlib.sha256()
-    for name, data in zip(names, contents(root, names), strict=True):
-        digest.update(f"{hashlib.sha256(data).hexdigest()}  {_file_name(name)}\n".encode())
+    for name, found in zip(files.names, _each(_sha256, root, files.names, files.marks), strict=True):
+        digest.update(f"{found}  {_file_name(name)}\n".encode())
         if stopped():
             raise InterruptedError(f"hashing of {root} was stopped")
     return digest.hexdigest()

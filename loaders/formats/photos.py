@@ -14,12 +14,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from loaders.files.places import identity, is_local, key
+from loaders.files.places import is_local, key, state
+from loaders.files.seen import Seen, State, held
 from loaders.formats import folders, tars
-from loaders.formats.folders import Files, Status
+from loaders.formats.folders import UNASKED, Files, Status
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
+U64 = npt.NDArray[np.uint64]
 Names = npt.NDArray[np.bytes_]
 Kind = Literal["tar", "folder"]
 UNKNOWN = -1  # the size of a photograph that is not known before it is read
@@ -28,10 +30,19 @@ _MEAN = 115_000  # bytes of ILSVRC's mean photograph, for an estimate
 
 @dataclass(frozen=True)
 class Holder:
-    """What photographs lie in: a tar or a folder, by its place in a root; the root itself has none."""
+    """What photographs lie in: a tar or a folder, by its place in a root; the root itself has none.
+
+    `state` is that of a tar before its headers were read: what is read of it is held to that.
+    """
 
     kind: Kind
     place: str = ""
+    state: State = ()
+
+    @classmethod
+    def tar(cls, root: Path, place: str = "") -> "Holder":
+        """Return a tar as it is now; raises OSError."""
+        return cls("tar", place, state(root / place if place else root))
 
     def within(self, root: Path) -> Path:
         """Return where it is."""
@@ -43,7 +54,8 @@ class Photos:
     """Photographs of one split.
 
     `names` is bytes [N], what each is called in a row; `labels` int64 [N]. Photograph i lies in `holders[inside[i]]`,
-    in a tar at `offsets[i]`, under `held[i]` in a folder. `sizes` are bytes, `UNKNOWN` until a file was asked after.
+    in a tar at `offsets[i]`, under `held[i]` in a folder. `sizes` are bytes, `UNKNOWN` until a file was asked after;
+    `marks` (uint64 [N]) are those of files in folders, to which they are held from then on.
     """
 
     root: Path
@@ -54,6 +66,7 @@ class Photos:
     offsets: I64
     sizes: I64
     held: Names
+    marks: U64
 
     @classmethod
     def of(
@@ -78,6 +91,7 @@ class Photos:
             np.zeros(count, np.int64) if offsets is None else np.array(offsets, np.int64),
             np.full(count, UNKNOWN, np.int64) if sizes is None else np.array(sizes, np.int64),
             called if held is None or held == names else _bytes(held),
+            np.full(count, UNASKED, np.uint64),
         )
 
     @classmethod
@@ -123,10 +137,10 @@ class Photos:
     # Reading
 
     def read(self) -> Iterator[tuple[str, bytes]]:
-        """Yield where each lies, in words, and its bytes. Raises SourceProblem, OSError.
+        """Yield where each lies, in words, and its bytes.
 
-        A file of a folder that has another size than when it was asked after is an error; one of the same size is not
-        looked into: it has another `stamp` in the next run.
+        Raises SourceProblem, also for a tar that has changed since its headers were read and for a file that has since
+        it was asked after; OSError.
         """
         kinds = np.array([holder.kind == "tar" for holder in self.holders])[self.inside]
         for run in _runs(kinds):
@@ -135,16 +149,15 @@ class Photos:
 
     def _from_tars(self) -> Iterator[tuple[str, bytes]]:
         for run in _runs(self.inside):
-            path = self.holders[self.inside[run.start]].within(self.root)
-            files = tars.read_members(path, self.offsets[run].tolist(), self.sizes[run].tolist())
-            for name, file in zip(self.held[run].tolist(), files, strict=True):
-                yield f"{path}:{name.decode()}", file
+            (seen,) = self.take(run).seen
+            with held([seen]):
+                files = tars.read_members(seen.path, self.offsets[run].tolist(), self.sizes[run].tolist())
+                for name, file in zip(self.held[run].tolist(), files, strict=True):
+                    yield f"{seen.path}:{name.decode()}", file
 
     def _from_folders(self) -> Iterator[tuple[str, bytes]]:
-        files = folders.contents(self.root, self.places)
-        for place, size, file in zip(self.places, self.sizes.tolist(), files, strict=True):
-            if size not in (UNKNOWN, len(file)):
-                raise folders.has_changed(self.root / place, size, len(file))
+        files = folders.read(self.root, self.places, self.marks.tolist())
+        for place, file in zip(self.places, files, strict=True):
             yield str(self.root / place), file
 
     @cached_property
@@ -167,43 +180,54 @@ class Photos:
         return folders.survey(self.root, list(dict.fromkeys(self.places)), [h.place for h in self._tars()])
 
     def there(self, files: dict[str, Status]) -> "Photos":
-        """Return those whose files are there, with their sizes."""
-        photos = self.take(np.array([place in files for place in self.places], np.bool_))
-        found = [files[place].size for place in photos.places]
-        is_tar = np.array([holder.kind == "tar" for holder in photos.holders], np.bool_)[photos.inside]
-        return replace(photos, sizes=np.where(is_tar, photos.sizes, np.array(found, np.int64)))
+        """Return those whose files are there, with what is known of each."""
+        return self.take(np.array([place in files for place in self.places], np.bool_)).known(files)
+
+    def known(self, files: dict[str, Status]) -> "Photos":
+        """Return the same photographs with what is known of their files: of one that is not there, nothing."""
+        absent = Status(UNKNOWN, UNASKED)
+        found = [files.get(place, absent) for place in self.places]
+        is_tar = ~self._loose
+        sizes = np.where(is_tar, self.sizes, np.array([each.size for each in found], np.int64))
+        marks = np.where(is_tar, self.marks, np.array([each.mark for each in found], np.uint64))
+        return replace(self, sizes=sizes, marks=marks)
+
+    @property
+    def _loose(self) -> npt.NDArray[np.bool_]:
+        """Which of them are files in a folder."""
+        return np.array([holder.kind == "folder" for holder in self.holders], np.bool_)[self.inside]
 
     def _tars(self) -> list[Holder]:
         return [holder for holder in self.holders if holder.kind == "tar"]
 
     @property
-    def place(self) -> tuple[Path, int | None]:
-        """The tar and its bytes, or the folder."""
-        return self.root, None if self.root.is_dir() else self.root.stat().st_size
+    def seen(self) -> tuple[Seen, ...]:
+        """The tars that they lie in, as they were before their headers were read."""
+        return tuple(Seen(holder.within(self.root), holder.state) for holder in self._tars())
 
     @property
     def identity(self) -> str:
-        """What changes when the photographs do: for a tar its size and mtime, for folders the names in them."""
-        held = [(h.kind, h.place, identity(h.within(self.root)) if h.kind == "tar" else "") for h in self.holders]
+        """What changes when the photographs do: for a tar its size and times, for folders the names in them."""
+        held = [(holder.kind, holder.place, holder.state) for holder in self.holders]
         digest = hashlib.sha256(repr([key(self.root).decode(errors="replace"), held]).encode())
-        for name in _COLUMNS:
+        for name in _COLUMNS[:-1]:
             digest.update(getattr(self, name).tobytes())
         return digest.hexdigest()
 
-    @property
-    def stamp(self) -> str:
-        """What changes when a file in a folder does: its name, size or mtime. Raises SourceProblem, OSError.
+    def stamped(self) -> tuple["Photos", str]:
+        """Return them held to their files as these are now, and a stamp: what changes when such a file does.
 
         Nothing of a tar, which `identity` tells; nor of a folder in a store, where each file asked after is a request:
-        those are known by their names.
+        those are known by their names. Raises SourceProblem, OSError.
         """
-        loose = np.array([holder.kind == "folder" for holder in self.holders], np.bool_)[self.inside]
+        loose = self._loose
         if not is_local(self.root) or not loose.any():
-            return ""
-        return Files.of(self.take(loose).files()).stamp
+            return self, ""
+        files = self.take(loose).files()
+        return self.known(files), Files.of(files).stamp
 
 
-_COLUMNS = ("names", "labels", "inside", "offsets", "sizes", "held")
+_COLUMNS = ("names", "labels", "inside", "offsets", "sizes", "held", "marks")
 
 
 def _bytes(names: Sequence[str]) -> Names:

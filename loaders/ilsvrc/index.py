@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from loaders.files.cache import Arrays, cache_folder, load_arrays, save, save_arrays
-from loaders.files.places import identity, is_local, key
+from loaders.files.places import is_local, key, state
 from loaders.files.typed import Count
 from loaders.formats.tars import Members, scan
 
@@ -46,7 +46,7 @@ def members_by_tar(path: Path) -> Index:
 
     Raises SourceProblem for what `tars.scan` refuses, in the outer tar or an inner one.
     """
-    facts = identity(path)
+    facts = [*state(path)]
     found = _remembered(path, facts)
     if found is None:
         found = _scan(path)
@@ -58,7 +58,7 @@ def members_of(folder: Path, names: Sequence[str]) -> Index:
     """Return the same of tars that lie beside each other in a folder."""
     if not names:
         return Index({}, Counter())
-    facts = [fact for name in names for fact in (name, *identity(folder / name))]
+    facts = [fact for name in names for fact in (name, *state(folder / name))]
     found = _remembered(folder, facts)
     if found is None:
         tars = _scanned(folder, names, [(folder / name, 0, None) for name in names])
@@ -106,7 +106,7 @@ def _remember(path: Path, found: Index, of: list[int | str]) -> None:
 
 
 def _remembered(path: Path, of: list[int | str]) -> Index | None:
-    """Return the index that was kept, if the file or files have had the same size and mtime since."""
+    """Return the index that was kept, if the file or files have had the same size and times since."""
 
     def index(facts: _Facts, arrays: Arrays) -> Index | None:
         names = arrays["names"].tobytes().decode().split("\n")

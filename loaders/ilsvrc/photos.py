@@ -54,14 +54,14 @@ def train(root: Path, every: int = 1, only: Collection[str] | None = None) -> He
 
 def _in_tar(root: Path, skipped: Counter[str]) -> dict[str, list[_Class]]:
     found: dict[str, list[_Class]] = {}
-    indexed = index.members_by_tar(root)
+    holder, indexed = Holder.tar(root), index.members_by_tar(root)
     skipped.update(indexed.skipped)
     for name, members in indexed.tars.items():
         if name:
-            found.setdefault(layout.class_of(root, name, is_tar=True), []).append(_known(Holder("tar"), members))
+            found.setdefault(layout.class_of(root, name, is_tar=True), []).append(_known(holder, members))
             continue
         for wnid, group in _by_class(root, members).items():
-            found.setdefault(wnid, []).append(_known(Holder("tar"), group))
+            found.setdefault(wnid, []).append(_known(holder, group))
     return found
 
 
@@ -95,6 +95,7 @@ def _in_folder(root: Path, wanted: Collection[str] | None, skipped: Counter[str]
             skipped[kind] += 1
         elif wanted is None or name.removesuffix(".tar") in wanted:
             (folders if is_folder else tars)[_class_beside(root, name, is_folder)] = name
+    holders = {name: Holder.tar(root, name) for name in tars.values()}
     indexed = index.members_of(root, sorted(tars.values()))
     skipped.update(indexed.skipped)
     found: dict[str, list[_Class]] = {wnid: [_listed(root, name)] for wnid, name in folders.items()}
@@ -102,7 +103,7 @@ def _in_folder(root: Path, wanted: Collection[str] | None, skipped: Counter[str]
         members = indexed.tars[name]
         if wnid in folders:
             _check_beside(root, name, members, folders[wnid])
-        found[wnid] = [_known(Holder("tar", name), members)]
+        found[wnid] = [_known(holders[name], members)]
     return found
 
 
@@ -136,7 +137,7 @@ def _of_class(root: Path, wnid: str, holder: Holder, members: Members, only: Col
         if only is not None and holder.kind == "folder" and not (is_wanted and named and named[1] == wnid):
             continue
         if not named or named[1] != wnid:
-            where = f"{root}: {wnid}.tar" if holder == Holder("tar") else holder.within(root)
+            where = f"{root}: {wnid}.tar" if holder.kind == "tar" and not holder.place else holder.within(root)
             raise SourceProblem(f"{where} holds {held!r}, expected names like {wnid}_1.JPEG.")
         if is_wanted:
             rows.append(row)
@@ -153,7 +154,7 @@ def numbered(root: Path, split: str, labels: Sequence[int]) -> Held:
     Raises SourceProblem for a name that ILSVRC does not have, one that is there twice, a photograph in the folder of
     another class, a folder among photographs and a photograph among folders, and for what `tars.scan` does.
     """
-    groups = [(Holder("tar"), scan(root))] if root.is_file() else list(_numbered_folders(root))
+    groups = [(Holder.tar(root), scan(root))] if root.is_file() else list(_numbered_folders(root))
     parts = [_numbered(root, split, labels, *group) for group in groups]
     return Held(_sorted(root, parts), sum((members.skipped for _, members in groups), Counter[str]()))
 

@@ -19,7 +19,7 @@ def check_size(archive: Archive, siblings: Iterable[Source], partial: bool) -> N
             f"{path}: expected an archive, got text/html. The server sent a page instead of the file: "
             "sign in at https://image-net.org in a browser, download it again and check its size."
         )
-    size = path.stat().st_size
+    size = archive.bytes
     if partial or expected is None or size == expected.bytes:
         return
     same = next((s.name for s in siblings if s.bytes == size), None)

@@ -50,6 +50,15 @@ def remembered_sha256(path: Path, facts: list[int | str] | None = None) -> str |
     return None
 
 
+def known_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file that has not changed since it was hashed, or else hash it."""
+    facts = identity(path)  # as it is before it is read: what is written to it meanwhile was perhaps not hashed
+    if (known := remembered_sha256(path, facts)) is None:
+        known = sha256_of(path)
+        remember_sha256(path, known, facts)
+    return known
+
+
 def remember_sha256(path: Path, sha256: str, facts: list[int | str] | None = None) -> None:
     """Keep the digest of a file, so that later runs need not read it whole again."""
     note = _Note(str(path), tuple(facts or identity(path)), sha256)

@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 
 from loaders._errors import SourceProblem
-from loaders.files.places import is_local
+from loaders.files.places import is_local, state
 from loaders.sources.digests import remember_sha256, sha256_of
 from loaders.sources.folder import default_folder
 from loaders.sources.source import Source
@@ -51,7 +51,7 @@ def _download(source: Source, place: Path, part: Path) -> None:
         _get(source, part)
         _verify(source, part)
     part.replace(place)
-    remember_sha256(place, source.sha256)
+    remember_sha256(place, source.sha256, [*state(place)])
 
 
 def _get(source: Source, part: Path) -> None:

@@ -56,17 +56,17 @@ class SourceFolder:
 
     def unpacked(self, path: Path) -> Archive:
         """Return a folder that an archive was unpacked to. Of what lies in it, nobody published a digest."""
-        return Archive(path, None, unexpected_origin=self.origin if self._sidecars[self.path] else "folder")
+        return Archive.found(path, None, unexpected_origin=self.origin if self._sidecars[self.path] else "folder")
 
     def archive(self, path: Path, source: Source | None = None) -> Archive:
         """Return a file that lies here or below as what a sidecar or `source` says that it should be."""
         for sidecar in dict.fromkeys((self.path, path.parent)):
             name = str(path)[len(str(sidecar)) :].lstrip("/")
             if facts := self._sidecar(sidecar).files.get(name):
-                return Archive(path, Expected(facts.bytes, facts.sha256, self._sidecar(sidecar).origin))
+                return Archive.found(path, Expected(facts.bytes, facts.sha256, self._sidecar(sidecar).origin))
         if source is None or not source.sha256:
-            return Archive(path, None)
-        return Archive(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
+            return Archive.found(path, None)
+        return Archive.found(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
 
     def _named(self, name: str) -> list[Path]:
         """Return the files of a name, the one that lies here under just that name first."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loaders.files.places import identity
+from loaders.files.places import state
+from loaders.files.seen import Seen, State, held
 from loaders.formats import folders
 from loaders.formats.folders import Files
 from loaders.sources.digests import remember_sha256, remembered_sha256, sha256_of
@@ -38,16 +39,24 @@ class Expected:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that is there. `expected` is None where nobody published a size or digest for it.
+    """A file that is there, and its `state` when it was found, to which it is held from then on.
+
+    `expected` is None where nobody published a size or digest for it.
 
     Or a folder that an archive was unpacked to; a plan says in `files` which of its files rows come from.
     """
 
     path: Path
     expected: Expected | None
+    state: State
     files: Files | None = None
     unexpected_origin: str = "unregistered"
     form: str = ""  # the form that it is in, as its dataset's table calls it
+
+    @classmethod
+    def found(cls, path: Path, expected: Expected | None, unexpected_origin: str = "unregistered") -> "Archive":
+        """Return what is at a path, as it is now; raises OSError."""
+        return cls(path, expected, state(path), unexpected_origin=unexpected_origin)
 
     @property
     def name(self) -> str:
@@ -62,22 +71,30 @@ class Archive:
     @property
     def bytes(self) -> int:
         """Its size, or that of all files of the folder that rows come from."""
-        return self.files.bytes if self.files else self.path.stat().st_size
+        return self.files.bytes if self.files else int(self.state[0])
 
     @property
     def identity(self) -> list[int | str]:
-        """What changes when it does, found without reading it."""
-        return [self.files.bytes, self.files.stamp] if self.files else [*identity(self.path)]
+        """What changes when it does, known without reading it."""
+        return [self.files.bytes, self.files.stamp] if self.files else [*self.state]
+
+    @property
+    def seen(self) -> tuple[Seen, ...]:
+        """The file as it was found; nothing of a folder, whose files are held one by one as they are read."""
+        return () if self.files else (Seen(self.path, self.state),)
 
     def sha256(self, stopped: Callable[[], bool] = lambda: False) -> str:
-        """Return its SHA-256, by reading it if no earlier run did. Raises InterruptedError once `stopped` says so."""
+        """Return its SHA-256, by reading it if no earlier run did.
+
+        Raises SourceProblem when it is not what was found any more, InterruptedError once `stopped` says so.
+        """
         note = self.path / self.files.stamp if self.files else self.path  # a note for each choice of files
-        facts = self.identity  # as it is before it is read: what is written to it meanwhile was perhaps not hashed
-        if known := remembered_sha256(note, facts):
-            return known
-        found = folders.sha256_of(self.path, self.files.names, stopped) if self.files else sha256_of(self.path, stopped)
-        remember_sha256(note, found, facts)
-        return found
+        with held(self.seen):
+            if known := remembered_sha256(note, self.identity):
+                return known
+            digest = folders.sha256_of(self.path, self.files, stopped) if self.files else sha256_of(self.path, stopped)
+        remember_sha256(note, digest, self.identity)
+        return digest
 
 
 Archives = tuple[Archive, ...]

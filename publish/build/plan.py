@@ -10,10 +10,12 @@ import numpy as np
 
 import loaders
 from loaders import Archive, SplitPlan
-from loaders.base import obtain
+from loaders.base import held, obtain
 from loaders.files.places import is_place
 from loaders.sources.source import Found
 from publish.build.shard import FORMAT
+
+_UNSPOKEN = ("dataset", "config", "seen", "state", "marks")  # of a job, and of what photographs lie in
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class SplitBuild:
 
 
 def _words(value: object) -> Iterator[bytes]:
-    """Spell a plan out, folders of this machine and names of configs left out."""
+    """Spell a plan out, folders of this machine, times of files and names of configs left out."""
     match value:
         case _ if is_place(value):
             yield value.name.encode()  # type: ignore[attr-defined]
@@ -64,7 +66,7 @@ def _words(value: object) -> Iterator[bytes]:
                 yield from _words(item)
         case _ if is_dataclass(value):
             for member in fields(value):
-                if member.name not in ("dataset", "config"):
+                if member.name not in _UNSPOKEN:
                     yield from _words(getattr(value, member.name))
         case _:
             yield repr(value).encode()
@@ -87,19 +89,8 @@ class Plan:
 
     def read_by_workers(self) -> list[Archive]:
         """Return those that jobs read; lists and ground truths are read here, and may lie where no worker sees them."""
-        read = {place for split in self.splits for job in split.plan.jobs for place in _places(job.parts)}
-        return [archive for archive in self.archives() if archive.path in read]
-
-
-def _places(value: object) -> Iterator[Path]:
-    match value:
-        case _ if is_place(value):
-            yield value  # type: ignore[misc]
-        case tuple():
-            for item in value:
-                yield from _places(item)
-        case _ if is_dataclass(value):
-            yield from _places(tuple(getattr(value, member.name) for member in fields(value)))
+        read = {seen for split in self.splits for job in split.plan.jobs for seen in job.seen}
+        return [archive for archive in self.archives() if archive.files or read.intersection(archive.seen)]
 
 
 def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
@@ -112,7 +103,7 @@ def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
     notes: list[str] = []
     for (loader, config), found in zip(pairs, obtain.obtain(pairs, source, partial), strict=True):
         notes += _notes(f"{loader.DATASET.name}/{config.name}", found)
-        for plan in loader.plan(config, found, partial):
+        for plan in held.plan(loader, config, found, partial):
             dataset, folder = loader.DATASET.name, plan.split.folder or config.name
             key = (dataset, folder, plan.split.name)
             shared = builds[key].configs if key in builds else ()

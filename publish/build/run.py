@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loaders import Job
 from loaders.files.places import is_local
+from loaders.files.seen import check
 from publish.build import reuse, staging
 from publish.build.destination import Destination
 from publish.build.digests import Digests
@@ -113,8 +114,9 @@ def run(plan: Plan, options: Options, destination: Destination) -> list[Built]:
     progress = Progress(sum(build.plan.rows for build in plan.splits))
     try:
         with locked(options.out), Digests(plan.archives(), options.partial, options.verify_full) as digests:
-            files = [(a.path, None if a.files else a.path.stat().st_size) for a in plan.read_by_workers()]
-            options.crew.check(lambda: partial(sees, files))
+            read = plan.read_by_workers()
+            folders = [archive.path for archive in read if archive.files]
+            options.crew.check(lambda: partial(sees, [seen for archive in read for seen in archive.seen], folders))
             options.crew.check(destination.check)
             built = _Run(plan, options, digests, progress, destination).results()
         if options.crew.is_remote and progress.shares:
@@ -197,6 +199,7 @@ class _Run:
             for finished in self._options.crew.run([split.tasks()]):
                 split.take(finished)
         ready = [split.ready(self._digests) for split in splits]
+        check(seen for split in splits for archive in split.build.plan.archives for seen in archive.seen)
         self._destination.finish(name, ready, self._stages[name])
         remove_tree(self._stages[name])
         for split, is_ready in zip(splits, ready, strict=True):

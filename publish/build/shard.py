@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import loaders
+from loaders.base import held
 from publish.build import measure
 from publish.build.measure import Statistics
 
@@ -76,7 +77,7 @@ def write_shard(job: loaders.Job, path: Path) -> Receipt:
     loader = loaders.load(job.dataset)
     shown = measure.SHOWN if "-00000-of-" in path.name else 0
     batches, measured = [], []
-    for batch in loader.batches(job):
+    for batch in held.batches(loader, job):
         batches.append(batch.rows)
         measured.append(measure.of_batch(batch, shown))
         shown -= len(measured[-1].first)

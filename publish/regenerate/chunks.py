@@ -68,15 +68,17 @@ class Chunk:
     def __call__(self) -> Path:
         """Do the work, or take what an earlier run did, and return where the receipt is.
 
-        Raises SourceProblem for an unreadable photograph; OSError. The receipt itself would not do: a worker that dies
-        while it sends more than a pipe takes in one piece leaves the driver waiting for the rest.
+        Raises SourceProblem for an unreadable photograph, and for what changes while it is read; OSError. The receipt
+        itself would not do: a worker that dies while it sends more than a pipe takes in one piece leaves the driver
+        waiting for the rest.
         """
         place = _place(self.folder, self.split, self.number)
         receipt_place = place.with_suffix(".npz")
-        receipt, stamp = load(receipt_place), self.photos.stamp
+        photos, stamp = self.photos.stamped()
+        receipt = load(receipt_place)
         if receipt and self._is_done(receipt, stamp) and _is_whole(place, receipt):
             return receipt_place
-        blocks, unreadable = self._resize()
+        blocks, unreadable = self._resize(photos)
         sums = {size: rows.sum(axis=0, dtype=np.int64) for size, rows in blocks.items()}
         order = np.argsort(self.places, kind="stable")
         content = b"".join(blocks[size][order].tobytes() for size in self.sizes)
@@ -98,11 +100,11 @@ class Chunk:
     def _is_done(self, receipt: Receipt, stamp: str) -> bool:
         return receipt.stamp == stamp and (self.skip_unreadable or not receipt.unreadable)
 
-    def _resize(self) -> tuple[dict[int, U8], dict[int, str]]:
+    def _resize(self, photos: Photos) -> tuple[dict[int, U8], dict[int, str]]:
         """Return {size: rows}, uint8 [n, 3 S S]; an unreadable photograph's row is zero."""
         blocks = {size: np.zeros((len(self.photos), size, size, 3), np.uint8) for size in self.sizes}
         unreadable: dict[int, str] = {}
-        for i, (where, file) in enumerate(self.photos.read()):
+        for i, (where, file) in enumerate(photos.read()):
             try:
                 for size, pixels in zip(self.sizes, resized(file, self.sizes, self.resample), strict=True):
                     blocks[size][i] = np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
@@ -143,7 +145,7 @@ def joined(stamps: Iterable[str]) -> str:
 def stamp_of(photos: Photos) -> str:
     """Return the stamp of a split: what it would be of its chunks. Raises SourceProblem, OSError."""
     step = _step(len(photos))
-    return joined(photos.take(slice(at, at + step)).stamp for at in range(0, len(photos), step))
+    return joined(photos.take(slice(at, at + step)).stamped()[1] for at in range(0, len(photos), step))
 
 
 def chunks(

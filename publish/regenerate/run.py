@@ -23,6 +23,7 @@ from PIL import features
 
 from loaders import Problem, classes
 from loaders.files.places import is_local
+from loaders.files.seen import check
 from loaders.files.typed import dumped
 from loaders.formats.photos import I64, Photos
 from loaders.ilsvrc.photos import find
@@ -130,7 +131,8 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
         stage = _stage(settings, key, todo)
         clean(stage.parent, [stage.name])
         if todo:
-            crew.check(lambda: partial(sees, [photos.place for photos in found.values()]))
+            tars = [tar for photos in found.values() for tar in photos.seen]
+            crew.check(lambda: partial(sees, tars, [photos.root for photos in found.values() if photos.root.is_dir()]))
             crew.check(lambda: takes(settings.out))
             splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
             listed = _make(settings, todo, splits, stage, key, crew, progress)
@@ -196,6 +198,7 @@ def _make(
     outputs = list(_outputs(settings, sizes, splits, stage, whole))
     progress.at(f"packing {len(outputs)} files")
     written = _pack(outputs, crew)
+    check(tar for split in splits.values() for tar in split.photos.seen)
     made = {settings.config(size): [written[name] for name in settings.files(size)] for size in sizes}
     return placing.put(settings.out, whole, made, {name: split.rows for name, split in splits.items()}, facts)
 

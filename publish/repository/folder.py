@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from loaders import Archive, Job, Problem
+from loaders import Job, Problem
+from loaders.sources.digests import known_sha256
 from publish import manifest
 from publish.build import staging
 from publish.build.entry import Ready
@@ -58,7 +59,7 @@ class Folder:
 
 def is_whole(path: Path, sha256: str) -> bool:
     """Say whether a file has that digest; what was hashed once, and has not changed since, is not hashed again."""
-    return path.is_file() and Archive(path, None).sha256() == sha256
+    return path.is_file() and known_sha256(path) == sha256
 
 
 def put_in_place(

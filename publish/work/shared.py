@@ -5,19 +5,30 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from loaders import Problem
+from loaders import Problem, SourceProblem
 from loaders.files.places import is_local
+from loaders.files.seen import Seen
 from publish.results import PARTIAL, check_store
 
 
-def sees(files: Sequence[tuple[Path, int | None]]) -> None:
-    """Raise Problem unless this machine has the files, of that many bytes, or folders. Runs wherever work is done."""
-    for path, size in files:
-        if not path.exists() or (size is not None and path.stat().st_size != size):
-            raise Problem(
-                f"sees no {path} as it is here: expected the same archives on all machines. Put it into --source, a "
-                "folder that all mount under one path or a URL such as s3://bucket/archives."
-            )
+def sees(files: Sequence[Seen], folders: Sequence[Path]) -> None:
+    """Raise Problem unless this machine has the files, as they were seen, and the folders. Runs where work is done."""
+    for path in folders:
+        if not path.is_dir():
+            raise _unseen(path, "found no such folder")
+    for file in files:
+        try:
+            file.check()
+        except SourceProblem as problem:
+            raise _unseen(file.path, str(problem)) from problem
+
+
+def _unseen(path: Path, why: str) -> Problem:
+    return Problem(
+        f"sees no {path} as it is here: expected the same archives, of the same size and times, on all machines. Put "
+        "it into --source, a folder that all mount in the same way and under one path, or a URL such as "
+        f"s3://bucket/archives. ({why})"
+    )
 
 
 def takes(out: Path) -> Callable[[], object]:

@@ -163,7 +163,7 @@ def _zip_seeds() -> list[bytes]:
 
 
 def _read_zip(folder: Path) -> Any:
-    archive = Archive(folder / "Imagenet8_val_npz.zip", None)
+    archive = Archive.found(folder / "Imagenet8_val_npz.zip", None)
     files, _ = resized._batch_files(Split("validation", 50_000, 1), [archive])
     return [_rows(file) for file in files]
 

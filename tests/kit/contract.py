@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import loaders
+from loaders.base import held
 from loaders.base.dataset import Batch, SplitPlan
 from loaders.base.obtain import obtain
 from tests.kit.archives import Laid, Row
@@ -36,7 +37,7 @@ def plans(dataset: str, config: str, folder: Path, partial: bool = True) -> list
     loader = loaders.load(dataset)
     known = loader.config(config)
     (found,) = obtain([(loader, known)], folder, partial)
-    return loader.plan(known, found, partial)
+    return held.plan(loader, known, found, partial)
 
 
 def read(plan: SplitPlan) -> pa.Table:
@@ -46,7 +47,7 @@ def read(plan: SplitPlan) -> pa.Table:
 
 def batches(plan: SplitPlan) -> Iterator[Batch]:
     for job in plan.jobs:
-        yield from loaders.load(job.dataset).batches(job)
+        yield from held.batches(loaders.load(job.dataset), job)
 
 
 def rows(table: pa.Table, pixels: bool) -> list[Row]:

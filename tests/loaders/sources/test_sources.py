@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import loaders
 from loaders import SourceProblem
 from loaders.base.dataset import Split, shard_rows
+from loaders.files.places import state
 from loaders.sources import checks, digests, download
 from loaders.sources import source as sources
 from loaders.sources.folder import SourceFolder
@@ -89,7 +90,7 @@ def test_a_download_is_verified_and_remembered(tmp_path: Path) -> None:
         place = download.fetch(source(server.url), tmp_path / "new")
     assert place.read_bytes() == CONTENT
     assert holds_only(tmp_path / "new", "a.tar")
-    assert digests.remembered_sha256(place) == source().sha256
+    assert digests.remembered_sha256(place, [*state(place)]) == source().sha256
 
 
 @pytest.mark.keeps("S5", "S6")
@@ -212,10 +213,10 @@ def test_a_folder_that_may_not_be_written_to_gets_no_download(tmp_path: Path, mo
     assert holds_only(tmp_path / "shared")
     assert place == tmp_path / "cache" / "imagenet-variants" / "archives" / "a.tar"
     expected = Expected(len(CONTENT), source().sha256, "upstream")
-    assert SourceFolder(tmp_path / "shared").find(wanted) == Archive(place, expected)
+    assert SourceFolder(tmp_path / "shared").find(wanted) == Archive.found(place, expected)
     assert SourceFolder(tmp_path / "shared").find(source()) is None  # a person fetches it, and knows where it is
     (tmp_path / "shared" / "a.tar").write_bytes(CONTENT)
-    assert SourceFolder(tmp_path / "shared").find(wanted) == Archive(tmp_path / "shared" / "a.tar", expected)
+    assert SourceFolder(tmp_path / "shared").find(wanted) == Archive.found(tmp_path / "shared" / "a.tar", expected)
 
 
 # Digests
@@ -235,18 +236,19 @@ def test_a_digest_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.keeps("S1")
-def test_bytes_that_change_while_they_are_hashed_are_not_remembered(tmp_path: Path) -> None:
+def test_bytes_that_change_while_they_are_hashed_are_refused_and_not_remembered(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(bytes(3 << 20))
-    archive = Archive(path, None)
+    archive = Archive.found(path, None)
 
     def written_to() -> bool:
         path.write_bytes(bytes(range(256)) * (3 << 12))
         return False
 
-    archive.sha256(written_to)
-    assert archive.sha256() == digests.sha256_of(path)
-    assert archive.sha256() == digests.sha256_of(path)
+    with pytest.raises(SourceProblem, match=r"a.tar: was replaced or written to while it was read: .*3,145,728 bytes"):
+        archive.sha256(written_to)
+    for _ in range(2):
+        assert Archive.found(path, None).sha256() == digests.sha256_of(path)
 
 
 def test_another_file_of_the_same_content_is_not_known(tmp_path: Path) -> None:
@@ -286,12 +288,12 @@ def test_a_builder_hashes_an_archive_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_digest_that_is_not_the_expected_one(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / "a.tar", Expected(1, "a" * 64, "upstream"))
+    archive = Archive(tmp_path / "a.tar", Expected(1, "a" * 64, "upstream"), ())
     with pytest.raises(SourceProblem, match=f"a.tar: expected SHA-256 {'a' * 64} .upstream's., found {'b' * 64}"):
         checks.check_digest(archive, "b" * 64, False)
     checks.check_digest(archive, "b" * 64, True)
     checks.check_digest(archive, "a" * 64, False)
-    checks.check_digest(Archive(tmp_path / "a.tar", None), "b" * 64, False)
+    checks.check_digest(Archive(tmp_path / "a.tar", None, ()), "b" * 64, False)
 
 
 # Sidecars
@@ -306,7 +308,7 @@ def test_a_sidecar_vouches_for_every_file_beside_it(tmp_path: Path) -> None:
     write_sidecar(tmp_path, "regenerated", rows)  # never of itself
     folder = SourceFolder(tmp_path)
     found = folder.find(Source("a.tar", 5, "0" * 64, "the page"))
-    assert found == Archive(tmp_path / "a.tar", Expected(len(CONTENT), source().sha256, "regenerated"))
+    assert found == Archive.found(tmp_path / "a.tar", Expected(len(CONTENT), source().sha256, "regenerated"))
     loose = folder.find_unregistered("folder/b")
     assert loose is not None
     assert (loose.origin, loose.expected and loose.expected.bytes) == ("regenerated", 1)
@@ -318,8 +320,10 @@ def test_a_sidecar_vouches_for_every_file_beside_it(tmp_path: Path) -> None:
 def test_without_a_sidecar_upstream_is_expected(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"")
     folder = SourceFolder(tmp_path)
-    assert folder.find(source()) == Archive(tmp_path / "a.tar", Expected(len(CONTENT), source().sha256, "upstream"))
-    assert folder.find_unregistered("a.tar") == Archive(tmp_path / "a.tar", None)
+    assert folder.find(source()) == Archive.found(
+        tmp_path / "a.tar", Expected(len(CONTENT), source().sha256, "upstream")
+    )
+    assert folder.find_unregistered("a.tar") == Archive.found(tmp_path / "a.tar", None)
     assert folder.find_unregistered("b.tar") is None
     assert SourceFolder(tmp_path / "none").find(source()) is None
 

@@ -124,7 +124,7 @@ def test_a_tar_of_another_size_was_not_verified(tars: Path) -> None:
 @pytest.mark.parametrize(("size", "verified"), [(7, "size, index and images"), (8, "nothing")])
 def test_what_is_said_of_a_tar_that_was_not_hashed(size: int, verified: str, tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(bytes(7))
-    archive = Archive(tmp_path / "a.tar", Expected(size, "0" * 64, "upstream", hashed=False))
+    archive = Archive.found(tmp_path / "a.tar", Expected(size, "0" * 64, "upstream", hashed=False))
     assert _source(archive, None) == SourceEntry("a.tar", 7, None, "upstream", verified)
 
 

@@ -1,16 +1,22 @@
 """What goes wrong with originals, disks and processes is said plainly and leaves no half of a file."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from loaders import SourceProblem
+from loaders.formats.photos import Photos
 from loaders.sources.sidecar import SIDECAR
+from publish.console.progress import Progress
 from publish.regenerate import __main__ as regenerate
+from publish.regenerate.run import Settings, run
 from publish.results import locked
 from publish.sample import archives
+from publish.work.processes import Processes
 from tests.kit.building import tree
 from tests.kit.refusals import cut, says
 from tests.kit.regenerating import Originals, final_files, lay_folders, lay_tars, plain_pillow, sidecar, train_zips
@@ -34,6 +40,58 @@ def refused(source: Path, out: Path, capsys: pytest.CaptureFixture[str], *parts:
 
 def files_of(out: Path) -> dict[str, str]:
     return {name: sha for name, sha in tree(out).items() if name.endswith(".zip")}
+
+
+# Originals that are replaced
+
+
+class Changing(Progress):
+    """Does something before the photographs are read, and before what was made of them is packed."""
+
+    def __init__(self, reading: Callable[[], object], packing: Callable[[], object]) -> None:
+        super().__init__()
+        self._reading, self._packing = reading, packing
+
+    def expect(self, rows: int) -> None:
+        super().expect(rows)
+        self._reading()
+
+    def at(self, what: str) -> None:
+        self._packing()
+
+
+def regenerated(source: Path, out: Path, reading: Callable[[], object], packing: Callable[[], object]) -> None:
+    run(Settings(source, out, (8,)), Processes(1), Changing(reading, packing))
+
+
+@pytest.mark.keeps("S27")
+@pytest.mark.parametrize("name", ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"])
+@pytest.mark.parametrize("when", [0, 1])
+def test_a_tar_that_is_replaced(when: int, name: str, originals: Originals, tmp_path: Path) -> None:
+    folder = lay_tars(tmp_path / "in", originals)
+    steps: list[Callable[[], object]] = [lambda: None, lambda: None]
+    steps[when] = lambda: os.utime(folder / name)
+    with pytest.raises(SourceProblem, match=f"{name}: was replaced or written to"):
+        regenerated(folder, tmp_path / "out", *steps)
+    assert final_files(tmp_path / "out") == []
+
+
+@pytest.mark.keeps("S27")
+def test_a_photograph_that_is_replaced_before_it_is_read(
+    originals: Originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = lay_folders(tmp_path / "in", originals)
+    stamped = Photos.stamped
+
+    def asked_after(self: Photos) -> tuple[Photos, str]:
+        found = stamped(self)
+        os.utime(self.root / self.places[3])
+        return found
+
+    monkeypatch.setattr(Photos, "stamped", asked_after)
+    with pytest.raises(SourceProblem, match=r"/n01440764_\d+\.JPEG: was replaced or written to while it was read"):
+        regenerated(folder, tmp_path / "out", lambda: None, lambda: None)
+    assert final_files(tmp_path / "out") == []
 
 
 # Photographs
