@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from loaders import Problem
 from publish import manifest
 from publish.card import merge
-from publish.hub import client, exits, readback
+from publish.hub import branch, exits, readback
 from publish.hub.client import Head, Repository
 from publish.hub.commit import brought_back, read_manifest
 from publish.manifest import Manifest
@@ -45,30 +45,19 @@ def restore(place: Repository, tag: str, overwrite: bool = False) -> str:
         raise Problem(f"{place.name}: has no tag {tag}." if wanted is None else f"{place.name}: has no commit yet.")
     if manifest.NAME not in wanted.files:
         raise Problem(f"{place.name}: at {tag} there was nothing that this project published.")
-    changed = len(_operations(place, wanted, head, overwrite))
+    todo = partial(_operations, place, wanted, overwrite)
+    changed = len(todo(head))
     if not changed:
         return f"{place.name}: is what {tag} is already"
-    commit = client.patiently(partial(_go_back, place, wanted, tag, overwrite), f"{place.name}: committing")
+    commit = branch.commit(place, todo, f"Go back to {tag}", moved=False).commit
     if faults := readback.remote(place, commit):
         raise Problem(f"{place.name}: went back to {tag}, which is not whole:\n" + "\n".join(faults))
     return f"{place.name}: is what {tag} was ({changed} files changed, commit {commit[:8]})"
 
 
-def _go_back(place: Repository, wanted: Head, tag: str, overwrite: bool) -> str:
-    """Commit what is left to do; nothing, when an earlier try landed although its answer was lost."""
-    head = place.head()
-    assert head
-    operations = _operations(place, wanted, head, overwrite)
-    if not operations:
-        return head.commit
-    done = place.api.create_commit(
-        place.name, operations, commit_message=f"Go back to {tag}", repo_type="dataset", parent_commit=head.commit
-    )
-    return str(done.oid)
-
-
-def _operations(place: Repository, wanted: Head, head: Head, overwrite: bool) -> list[Any]:
+def _operations(place: Repository, wanted: Head, overwrite: bool, head: Head | None) -> list[Any]:
     """Return what makes the files of either manifest those of the wanted one's, and the card; no others."""
+    assert head
     old = read_manifest(place, head)
     ours, back = _paths(old), _paths(read_manifest(place, wanted))
     changed = sorted(path for path in back & set(wanted.files) if head.files.get(path) != wanted.files[path])

@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
 from publish import manifest
-from publish.hub import client, exits
+from publish.hub import branch, client, exits
 from publish.hub.client import Head, Repository
 from publish.hub.commit import read_manifest
 
@@ -60,7 +60,7 @@ def withdraw(place: Repository) -> str:
         )
     do = partial(_do, place)
     do("making it private", partial(place.api.update_repo_settings, place.name, repo_type="dataset", private=True))
-    do("removing its files", partial(_remove, place))
+    branch.commit(place, partial(_remove, place), "Withdraw the data", moved=False)
     do("removing its history", partial(place.api.super_squash_history, place.name, repo_type="dataset"))
     large = do("listing its data", partial(_large, place))
     kept = {file.sha256 for file in (place.head() or head).files.values()}
@@ -76,15 +76,11 @@ def _ours(place: Repository, head: Head) -> list[str]:
     return sorted((old.paths() | {manifest.NAME}) & set(head.files)) if old else []
 
 
-def _remove(place: Repository) -> None:
-    """Commit the removal of what is still there; nothing, when an earlier try landed although its answer was lost."""
-    head = place.head()
-    if head and (gone := _ours(place, head)):
-        operations: list[Any] = [CommitOperationDelete(path) for path in gone]
-        operations.append(CommitOperationAdd("README.md", _NOTE.encode()))
-        place.api.create_commit(
-            place.name, operations, commit_message="Withdraw the data", repo_type="dataset", parent_commit=head.commit
-        )
+def _remove(place: Repository, head: Head | None) -> list[Any]:
+    """Return what removes our files that are still there."""
+    gone = _ours(place, head) if head else []
+    note = [CommitOperationAdd("README.md", _NOTE.encode())] if gone else []
+    return [*(CommitOperationDelete(path) for path in gone), *note]
 
 
 def _large(place: Repository) -> list[Any]:

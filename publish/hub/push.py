@@ -17,8 +17,9 @@ from publish.build import staging
 from publish.build.entry import Ready
 from publish.build.staging import Done
 from publish.hub import access, readback
+from publish.hub.branch import Outcome
 from publish.hub.client import Head, Repository
-from publish.hub.commit import Commit, Outcome, read_manifest
+from publish.hub.commit import Commit, read_manifest
 from publish.manifest import Manifest
 from publish.repository.folder import is_whole
 
