@@ -77,7 +77,7 @@ class SplitEntry:
 class Manifest:
     """A repository: {config: {split: entry}}, the files beside the shards (path -> SHA-256), and who wrote it.
 
-    `card` has the digest of each segment of the card as we published it (see `publish.card`).
+    `card` is what a release kept here whose cards had no seals of their own (`publish.card.before`): never written.
     """
 
     dataset: str
@@ -107,7 +107,7 @@ class Manifest:
 
     def dump(self) -> str:
         """Return it as JSON, keys in a fixed order."""
-        return dumped(self)
+        return dumped(self, without="card")
 
 
 def load(text: bytes | str, where: str) -> Manifest:

@@ -11,6 +11,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from loaders import Problem
 from publish import manifest
 from publish.card import merge
+from publish.card.segments import decoded
 from publish.hub import branch, exits, readback
 from publish.hub.client import Head, Repository
 from publish.hub.commit import brought_back, read_manifest
@@ -58,8 +59,8 @@ def restore(place: Repository, tag: str, overwrite: bool = False) -> str:
 def _operations(place: Repository, wanted: Head, overwrite: bool, head: Head | None) -> list[Any]:
     """Return what makes the files of either manifest those of the wanted one's, and the card; no others."""
     assert head
-    old = read_manifest(place, head)
-    ours, back = _paths(old), _paths(read_manifest(place, wanted))
+    old, then = read_manifest(place, head), read_manifest(place, wanted)
+    ours, back = _paths(old), _paths(then)
     changed = sorted(path for path in back & set(wanted.files) if head.files.get(path) != wanted.files[path])
     for path in changed:
         if path in head.files and path not in ours:
@@ -67,7 +68,7 @@ def _operations(place: Repository, wanted: Head, overwrite: bool, head: Head | N
                 f"{place.name}: holds another file at {path}, which this project did not put there. Move it away."
             )
     gone = [CommitOperationDelete(path) for path in sorted((ours - back) & set(head.files))]
-    return [*brought_back(place, changed, wanted), *_card(place, wanted, head, old, overwrite), *gone]
+    return [*brought_back(place, changed, wanted), *_card(place, wanted, head, (then, old), overwrite), *gone]
 
 
 def _paths(found: Manifest | None) -> set[str]:
@@ -75,16 +76,14 @@ def _paths(found: Manifest | None) -> set[str]:
 
 
 def _card(
-    place: Repository, wanted: Head, head: Head, old: Manifest | None, overwrite: bool
+    place: Repository, wanted: Head, head: Head, manifests: tuple[Manifest | None, Manifest | None], overwrite: bool
 ) -> list[CommitOperationAdd]:
-    ours, theirs = place.read(_CARD, wanted), place.read(_CARD, head)
-    if ours is None or ours == theirs:
+    ours, theirs, where = place.read(_CARD, wanted), place.read(_CARD, head), f"{place.name}/{_CARD}"
+    then, old = manifests
+    if ours is None or then is None or ours == theirs:
         return []
-    if theirs is not None:
-        where = f"{place.name}/{_CARD}"
-        text = merge.decoded(ours, f"{where} as it was")
-        ours = merge.merge(text, theirs, old.card if old else {}, where, overwrite).encode()
-    return [CommitOperationAdd(_CARD, ours)] if ours != theirs else []
+    new = merge.merged(decoded(ours, f"{where} as it was"), then, theirs or b"", old, where, overwrite)
+    return [CommitOperationAdd(_CARD, new)] if new != theirs else []
 
 
 if __name__ == "__main__":

@@ -53,7 +53,11 @@ def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 
 
 def rendered(built: Path, dataset: str) -> str:
-    return (built / dataset / "README.md").read_text(encoding="utf-8")
+    """Return a card as it would be on the Hub, with the folder where it lies for the repository."""
+    text = (built / dataset / "README.md").read_text(encoding="utf-8")
+    assert str(built) not in text
+    here = str(built / dataset)
+    return text.replace(f"hf://datasets/my-lab/{dataset}", here).replace(f"my-lab/{dataset}", here)
 
 
 def snippet(code: str, cwd: Path) -> str:
@@ -82,7 +86,7 @@ def test_every_snippet_of_a_card_runs(name: str, built: Path, tmp_path: Path) ->
 def test_a_card_is_finished(dataset: str, built: Path) -> None:
     text = rendered(built, dataset)
     assert re.findall(r"\{\{[a-z]+\}\}", text) == []
-    marked = re.findall(r"<!-- begin ([\w: ]+) -->\n(.*?)<!-- end \1 -->", text, re.DOTALL)
+    marked = re.findall(r"<!-- begin ([\w: ]+) seal=\w{16} -->\n(.*?)<!-- end \1 -->", text, re.DOTALL)
     assert [name for name, body in marked if not body.strip()] == []
     assert len(marked) == text.count("<!-- begin") == text.count("<!-- end")
 

@@ -21,6 +21,8 @@ def parsed(content: bytes | str, kind: type[T]) -> T:
         raise ValueError(str(error)) from error
 
 
-def dumped(value: Any) -> str:
-    """Return a dataclass as JSON, its fields in their order."""
-    return json.dumps(msgspec.to_builtins(value), indent=1) + "\n"
+def dumped(value: Any, without: str = "") -> str:
+    """Return a dataclass as JSON, its fields in their order, but for one that is only read."""
+    content = msgspec.to_builtins(value)
+    content.pop(without, None)
+    return json.dumps(content, indent=1) + "\n"

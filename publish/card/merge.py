@@ -1,265 +1,197 @@
 """A README is people's as well as ours: only what is ours is changed, and not if a person edited it.
 
-A card falls into segments: each YAML key that is computed, each marked part of the text, and all the rest, which is
-prose. The manifest keeps a digest of each segment as it was last published: one that still has it was not edited. What
-has to be renewed is replaced where it stands, and every other character of the card stays: comments, indentation, line
-ends.
+A card falls into segments: each YAML key that is computed, each marked part of the text, the rest of the YAML and the
+rest of the text, which is prose. The card itself has a digest of each as this project last wrote it (`marks`): a
+segment that still has it was not edited. What has to be renewed is replaced where it stands, and every other character
+of the card stays: comments, indentation, line ends. So it is in a folder, in a store and on the Hub.
 """
 
 import difflib
-import hashlib
 import json
-import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from functools import cached_property
+from typing import Any
 
 from loaders import Problem
-from publish.card.render import MARK, OWNED_KEYS
-
-_FRONT = re.compile(r"\A---\r?\n(.*?)^---\r?\n", re.DOTALL | re.MULTILINE)
-_PROSE = "prose"
-_COMMENT = re.compile(r"(?:^|\s)#")
-_MOST_VALUES = 100_000  # ours have a few hundred
-_YAML_ERRORS: tuple[type[Exception], ...] = (YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError)
-_YAML_ERRORS += (AssertionError, NotImplementedError, OverflowError, RecursionError)  # of ruamel, over odd documents
+from publish.card import before, marks
+from publish.card.front import dumped
+from publish.card.marks import Part, digest, listed
+from publish.card.owned import Names, as_text, is_same, joined, names, ours, owned
+from publish.card.segments import Card, decoded, key_seals, read
+from publish.manifest import Manifest
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a computed key, or what is between the marks of a part, stands in a card: from `begin` to before `end`."""
+def merged(new: str, now: Manifest, theirs: bytes, old: Manifest | None, where: str, overwrite: bool = False) -> bytes:
+    """Return the README to publish: `theirs`, the one that is there, with what is ours renewed from `new`.
 
-    name: str
-    begin: int
-    end: int
-
-    def of(self, text: str) -> str:
-        return text[self.begin : self.end]
-
-
-def segments(text: str, where: str) -> dict[str, str]:
-    """Return the segments of a card by name: "yaml KEY", "part NAME" and "prose"; raises Problem for broken YAML.
-
-    A key is the JSON of its value, however its lines are laid out; a part that stands several times, its several texts.
-    """
-    text = text.replace("\r\n", "\n")
-    data, places = front(text, where), _places(text, where)
-    found = {f"yaml {key}": _json(data[key]) for key in OWNED_KEYS if key in data}
-    copies: dict[str, dict[str, None]] = {}
-    for place in places:
-        if place.name not in found:
-            copies.setdefault(place.name, {})[place.of(text).strip()] = None
-    found |= {name: "\n".join(texts) for name, texts in copies.items()}
-    return found | {_PROSE: _filled(text, places, {place.name: f"({place.name})" for place in places})}
-
-
-def _places(text: str, where: str) -> list[_Place]:
-    """Return the places of a card, in their order."""
-    match = _split(text, where)
-    node = _parsed(YAML().compose, match[1], where)
-    spans = [(key.value, key.start_mark.index, value.end_mark.index) for key, value in node.value]
-    begin = match.start(1)
-    keys = [_key(key, text, begin + first, begin + last) for key, first, last in spans if key in OWNED_KEYS]
-    return keys + [_Place(f"part {mark['name']}", *mark.span("body")) for mark in MARK.finditer(text, match.end())]
-
-
-def _key(key: str, text: str, begin: int, end: int) -> _Place:
-    """Return the place of a key without the comments and empty lines that follow its value."""
-    lines = text[begin:end].split("\n")
-    while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
-        lines.pop()
-    return _Place(f"yaml {key}", begin, begin + len("\n".join(lines).rstrip()))
-
-
-def _filled(text: str, places: list[_Place], texts: Mapping[str, str]) -> str:
-    """Return a card with other texts, by name, in their places."""
-    pieces, at = [], 0
-    for place in places:
-        if place.name in texts:
-            pieces += [text[at : place.begin], texts[place.name]]
-            at = place.end
-    return "".join([*pieces, text[at:]])
-
-
-def front(text: str, where: str) -> dict[str, object]:
-    """Return the YAML of a card, its keys as text; raises Problem when there is none or it is broken."""
-    data = _parsed(YAML().load, _split(text, where)[1], where)
-    if not isinstance(data, dict):
-        raise Problem(f"{where}: expected YAML of keys and values, found {type(data).__name__}.")
-    try:
-        return cast(dict[str, object], _plain(data, [_MOST_VALUES]))
-    except (OverflowError, RecursionError) as error:
-        raise Problem(
-            f"{where}: its YAML stands for more than {_MOST_VALUES:,} values, or for itself. Mend it there, or "
-            "replace it with --overwrite-card."
-        ) from error
-
-
-def _plain(value: object, left: list[int]) -> object:
-    """Return a value as JSON has it. Counts what aliases repeat: a few lines of them can stand for billions."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise OverflowError("too many values")
-    if isinstance(value, dict):
-        return {str(key): _plain(item, left) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(item, left) for item in value]
-    return value
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
-
-
-def decoded(content: bytes, where: str) -> str:
-    """Return the text of a card; raises Problem for what is not UTF-8."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise Problem(
-            f"{where}: expected UTF-8, but {error.reason} at byte {error.start:,}. Mend it there, or replace "
-            "it with --overwrite-card."
-        ) from error
-
-
-def digests(text: str, where: str) -> dict[str, str]:
-    """Return the digest of each segment of a card."""
-    return {name: _digest(segment) for name, segment in segments(text, where).items()}
-
-
-def _digest(segment: str) -> str:
-    return hashlib.sha256(segment.strip().encode()).hexdigest()[:16]
-
-
-def merge(ours: str, theirs: bytes, published: Mapping[str, str], where: str, overwrite: bool = False) -> str:
-    """Return the card to publish: `theirs`, the one that is there, with what is ours renewed from `ours`.
-
-    `published` has the digests of the segments as we last published them. Prose that nobody edited is renewed, too.
+    `now` is the manifest that `new` tells of, `old` the one that is in force there. What nobody edited of the prose is
+    renewed, too. Where there is no README, it is the new one.
 
     Raises Problem with a diff when a person edited a segment of ours, unless `overwrite`.
     """
-    mine = segments(ours, "the new card")
+    if not theirs.strip():
+        return new.encode()
     try:
         text = decoded(theirs, where)
-        found = segments(text, where)
-        if not overwrite:
-            _refuse_edits(mine, found, _comments(text, where), published, where)
-        return _merged(ours, text, published, where)
+        there = read(text, where)
     except Problem:
         if overwrite:
-            return ours
+            return new.encode()
         raise
-
-
-def _refuse_edits(
-    mine: Mapping[str, str],
-    found: Mapping[str, str],
-    comments: Mapping[str, list[str]],
-    published: Mapping[str, str],
-    where: str,
-) -> None:
-    """Raise Problem with a diff when a person edited a segment of ours, or a comment would be lost with its lines."""
-    edited = [
-        name
-        for name, segment in found.items()
-        if name != _PROSE and _digest(segment) not in (published.get(name), _digest(mine.get(name, "")))
-    ]
-    edited += [name for name in comments if name not in edited and found[name] != mine.get(name, found[name])]
-    missing = [name for name in mine if name not in found and name in published]
-    if not edited and not missing:
-        return
-    names = [*edited, *missing]
-    theirs = {name: [*comments.get(name, []), *_lines(name, found.get(name, ""))] for name in names}
-    diffs = ["\n".join(_diff(name, theirs[name], _lines(name, mine.get(name, "")))) for name in names]
-    raise Problem(
-        f"{where}: computed parts of the card were edited by a person: {', '.join(names)}. Nothing was changed.\n\n"
-        + "\n\n".join(diffs)
-        + "\n\nMove the edit to the prose around it, or give it up with --overwrite-card, and run again."
-    )
-
-
-def _comments(text: str, where: str) -> dict[str, list[str]]:
-    """Return the lines with comments that stand among those of a computed key."""
-    keys = {place.name: place.of(text).splitlines() for place in _places(text, where) if place.name.startswith("yaml ")}
-    found = {name: [line.strip() for line in lines if _COMMENT.search(line)] for name, lines in keys.items()}
-    return {name: lines for name, lines in found.items() if lines}
-
-
-def _diff(name: str, theirs: list[str], ours: list[str]) -> Iterator[str]:
-    return difflib.unified_diff(theirs, ours, f"there: {name}", f"ours: {name}", n=1, lineterm="")
-
-
-def _lines(name: str, segment: str) -> list[str]:
-    if segment and name.startswith("yaml "):
-        return json.dumps(json.loads(segment), indent=1, sort_keys=True).splitlines()
-    return segment.strip().splitlines()
-
-
-def _merged(ours: str, theirs: str, published: Mapping[str, str], where: str) -> str:
-    """Return one of the two cards, by whose prose is to stand, with what is right of the other in its places."""
-    mine, found = digests(ours, "the new card"), digests(theirs, where)
-    ours = ours.replace("\r\n", "\n").replace("\n", _line_end(theirs))
-    their_places, our_places = _places(theirs, where), _places(ours, "the new card")
-    if found[_PROSE] == published.get(_PROSE) != mine[_PROSE]:
-        kept = {place.name: place.of(theirs) for place in their_places if place.name.startswith("yaml ")}
-        return _filled(ours, our_places, {name: text for name, text in kept.items() if mine.get(name) == found[name]})
-    new = {place.name: place.of(ours) for place in our_places if mine[place.name] != found.get(place.name)}
-    text = _with_new(_filled(theirs, their_places, new), {n: t for n, t in new.items() if n not in found}, where)
-    _check(text, theirs, mine, where)
-    return text
-
-
-def _with_new(text: str, texts: Mapping[str, str], where: str) -> str:
-    """Return a card with segments that it has no place for: keys at the end of its YAML, parts at its own."""
-    match, eol = _split(text, where), _line_end(text)
-    keys = "".join(f"{lines}{eol}" for name, lines in texts.items() if name.startswith("yaml "))
-    parts = {name.removeprefix("part "): body for name, body in texts.items() if name.startswith("part ")}
-    ends = "".join(f"{eol}<!-- begin {name} -->{eol}{body}<!-- end {name} -->{eol}" for name, body in parts.items())
-    return text[: match.end(1)] + keys + text[match.end(1) :] + ends
-
-
-def _line_end(text: str) -> str:
-    return "\r\n" if text.startswith("---\r") else "\n"
-
-
-def _check(text: str, theirs: str, mine: Mapping[str, str], where: str) -> None:
-    """Raise Problem unless a merged card says what it should: YAML can be written so that a key has no lines alone."""
+    eol = "\r\n" if text.startswith("---\r") else "\n"
+    mine = read(new.replace("\r\n", "\n").replace("\n", eol), "the new card")
+    merge = _Merge(mine, there, now, old, where, eol)
+    if not overwrite:
+        merge.refuse_edits()
+        return merge.text().encode()
     try:
-        found = digests(text, where)
-        right = all(found.get(name) == digest for name, digest in mine.items() if name != _PROSE)
+        return merge.text(anew=not merge.was_ours).encode()
     except Problem:
-        right = False
-    if not right or _others(text, where) != _others(theirs, where):
-        raise Problem(
-            f"{where}: its YAML or its marks are written so that what is computed cannot be renewed alone. Begin each "
-            "key on a line of its own and end each mark, or replace the card with --overwrite-card."
-        )
+        return merge.text(anew=True).encode()
 
 
-def _others(text: str, where: str) -> str:
-    return _json({key: value for key, value in front(text, where).items() if key not in OWNED_KEYS})
+@dataclass(frozen=True)
+class _Merge:
+    """A card of ours and the one that is there, about to become one."""
+
+    mine: Card
+    there: Card
+    now: Manifest
+    old: Manifest | None
+    where: str
+    eol: str
+
+    @cached_property
+    def known(self) -> Names:
+        return names(self.old, self.now)
+
+    @cached_property
+    def seals(self) -> Mapping[str, str]:
+        return self.there.seals or before.seals(self.there, self.old)
+
+    @cached_property
+    def new_seals(self) -> Mapping[str, str]:
+        return self.mine.seals or before.seals(self.mine, self.now)
+
+    @property
+    def was_ours(self) -> bool:
+        return bool(self.seals) or self.old is not None
+
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """The computed keys as they are to be published, with what is people's in them."""
+        there, last = self.there.front.values, owned(self.old) if self.old else {}
+        return {
+            key: joined(key, value, there.get(key), self.known, last.get(key)) for key, value in owned(self.now).items()
+        }
+
+    def text(self, anew: bool = False) -> str:
+        """Return the card of both; `anew`: of theirs, nothing but configs and splits.
+
+        Raises Problem unless it says what it should: YAML can be written so that a key has no lines alone.
+        """
+        of_head = self.mine if anew or self._is_renewed("head") else self.there
+        of_prose = self.mine if anew or self._is_renewed("prose") else self.there
+        text = f"---{self.eol}{self._head(of_head)}---{self.eol}{self._body(of_head, of_prose)}"
+        if not self._is_right(text, of_head):
+            raise Problem(
+                f"{self.where}: its YAML or its marks are written so that what is computed cannot be renewed alone. "
+                "Begin each key on a line of its own and end each mark, or replace the card with --overwrite-card."
+            )
+        return text
+
+    def _is_renewed(self, name: str) -> bool:
+        """Say whether nobody edited the head or the prose of the card that is there, and there is a newer one."""
+        there, mine = (digest(getattr(card, name)) for card in (self.there, self.mine))
+        return there == self.seals.get(name) and there != mine
+
+    def _head(self, source: Card) -> str:
+        there = self.there.front
+        same = [key for key, value in self.values.items() if is_same(key, there.values.get(key), value)]
+        lines = {key: dumped(key, value).replace("\n", self.eol) for key, value in self.values.items()}
+        lines |= {key: there.lines(key) for key in same}
+        return source.front.filled({key: text for key, text in lines.items() if source is self.mine or key not in same})
+
+    def _body(self, of_head: Card, source: Card) -> str:
+        body = marks.replaced(source.body, self._part)
+        if fresh := [name for name in self.mine.parts if name not in source.parts]:
+            texts = (marks.sealed(name, self.mine.parts[name][0][0], self.eol) for name in fresh)
+            ends = (f"{text}<!-- end {name} -->{self.eol}" for name, text in zip(fresh, texts, strict=True))
+            body = "".join([marks.unsealed(body), *(f"{self.eol}{end}" for end in ends)])
+        return marks.with_seals(body, self._seals(of_head, source), self.eol)
+
+    def _part(self, part: Part) -> str | None:
+        """Return what is to stand for a part: its text where that is right, as it is laid out there."""
+        if part.name not in self.mine.parts:
+            return None
+        text = self.mine.parts[part.name][0][0]
+        found = [copy for copy, _ in self.there.parts.get(part.name, ()) if digest(copy) == digest(text)]
+        return marks.sealed(part.name, found[0] if found else text, self.eol)
+
+    def _seals(self, of_head: Card, of_prose: Card) -> dict[str, str]:
+        sources = {"head": of_head, "prose": of_prose}
+        found = {
+            name: (self.new_seals if source is self.mine else self.seals).get(name) for name, source in sources.items()
+        }
+        by_hand = {name: seal for name, seal in found.items() if seal}
+        return by_hand | key_seals(self.values, names(self.now)) | {"parts": listed(self.mine.parts)}
+
+    def _is_right(self, text: str, of_head: Card) -> bool:
+        try:
+            found = read(text, self.where)
+        except Problem:
+            return False
+        by_hand = {**of_head.front.values, **self.values}
+        keys = all(is_same(key, found.front.values.get(key), value) for key, value in by_hand.items())
+        return keys and len(found.front.values) == len(by_hand) and self._edited_parts(found) == {}
+
+    # Edits
+
+    def refuse_edits(self) -> None:
+        """Raise Problem with a diff when a person edited a segment of ours, or a comment would be lost with it."""
+        diffs = {**self._edited_keys(), **self._edited_parts(self.there)}
+        if diffs:
+            raise Problem(
+                f"{self.where}: computed parts of the card were edited by a person: {', '.join(diffs)}. Nothing was "
+                "changed.\n\n"
+                + "\n\n".join(diffs.values())
+                + "\n\nMove the edit to the prose around it, or give it up "
+                "with --overwrite-card, and run again."
+            )
+
+    def _edited_keys(self) -> dict[str, str]:
+        front, found = self.there.front, dict[str, str]()
+        for key, value in owned(self.now).items():
+            mine = ours(key, value, self.known)
+            right = {self.seals.get(key), digest(as_text(mine))}
+            right |= {digest(as_text(ours(key, then[key], self.known))) for then in before.owned_then(self.old)}
+            if key not in front.values:
+                if key in self.seals or self.old:
+                    found[f"yaml {key}"] = _diff(f"yaml {key}", [], _lines(mine))
+                continue
+            theirs = ours(key, front.values[key], self.known)
+            comments = front.comments(key)
+            is_lost = comments and not is_same(key, front.values[key], self.values[key])
+            if digest(as_text(theirs)) not in right or is_lost:
+                found[f"yaml {key}"] = _diff(f"yaml {key}", [*comments, *_lines(theirs)], _lines(mine))
+        return found
+
+    def _edited_parts(self, card: Card) -> dict[str, str]:
+        found, sealed = dict[str, str](), self.seals.get("parts", "").split(",")
+        for name, texts in self.mine.parts.items():
+            mine, there = texts[0][0], card.parts.get(name, ())
+            right = {digest(mine), self.seals.get(f"part {name}")}
+            edited = [copy for copy, seal in there if digest(copy) not in {seal, *right}]
+            if edited or (not there and listed([name]) in sealed):
+                theirs = [line for copy in edited for line in copy.strip().splitlines()]
+                found[f"part {name}"] = _diff(f"part {name}", theirs, mine.strip().splitlines())
+        return found
 
 
-def _split(text: str, where: str) -> re.Match[str]:
-    """Return where the YAML of a card is: its first group."""
-    if match := _FRONT.match(text):
-        return match
-    raise Problem(
-        f"{where}: expected a card that starts with YAML between lines of ---; found none. This project did not "
-        "write it: move it away, or replace it with --overwrite-card."
-    )
+def _diff(name: str, theirs: list[str], mine: list[str]) -> str:
+    return "\n".join(difflib.unified_diff(theirs, mine, f"there: {name}", f"ours: {name}", n=1, lineterm=""))
 
 
-def _parsed(parse: Callable[[str], Any], head: str, where: str) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of ruamel, over an anchor that is used again
-            return parse(head)
-    except _YAML_ERRORS as error:
-        raise Problem(
-            f"{where}: its YAML cannot be read ({error}). Mend it there, or replace it with --overwrite-card."
-        ) from error
+def _lines(value: object) -> list[str]:
+    return json.dumps(value, indent=1, sort_keys=True, default=str).splitlines()

@@ -1,21 +1,15 @@
 """The card of a repository: the hand-written template with its measured parts filled in from the manifest alone."""
 
-import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.resources import files as resources
-from typing import Any
-
-from ruamel.yaml import YAML
 
 import loaders
 from publish.card import gallery
+from publish.card.owned import names, owned
+from publish.card.segments import written
 from publish.console.progress import megabytes
 from publish.manifest import Manifest, SourceEntry, SplitEntry
-
-MARK = re.compile(r"(<!-- begin (?P<name>[\w: ]+) -->\r?\n)(?P<body>.*?)(<!-- end (?P=name) -->)", re.DOTALL)
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
-OWNED_KEYS = ("size_categories", "configs", "dataset_info")
 
 
 def template(dataset: str) -> str:
@@ -23,64 +17,17 @@ def template(dataset: str) -> str:
     return (resources("cards") / f"{dataset}.md").read_text(encoding="utf-8")
 
 
-def render(manifest: Manifest, repository: str, files: str) -> str:
-    """Return the README of a repository.
+def render(manifest: Manifest, repository: str | None = None) -> str:
+    """Return the README of a repository, sealed.
 
-    `repository` is what `load_dataset` takes, `files` where its files are addressed from.
+    `repository` is its name on the Hub. Where it has none, another stands for it: what lies in a folder, or in a store,
+    may be moved, and be put onto the Hub by hand.
     """
-    _, head, body = template(manifest.dataset).split("---\n", 2)
-    parts = _parts(manifest)
-    body = MARK.sub(lambda mark: f"{mark[1]}{parts[mark['name']]}{mark[4]}", body)
-    text = f"---\n{_yaml(head, manifest)}---\n{body}"
-    return text.replace("{{repo}}", repository).replace("{{files}}", files)
-
-
-def _yaml(head: str, manifest: Manifest) -> str:
-    yaml = YAML()
-    yaml.width = 4096  # at its default, ruamel folds long keys into what it cannot read back
-    yaml.preserve_quotes = True
-    data = yaml.load(head)
+    name = repository or f"my-lab/{manifest.dataset}"
+    text = template(manifest.dataset).replace("{{repo}}", name).replace("{{files}}", f"hf://datasets/{name}")
     if _origins(manifest) & {"sample"}:
-        data["pretty_name"] += " (sample)"
-    data |= owned(manifest)
-    out = io.StringIO()
-    yaml.dump(data, out)
-    return out.getvalue()
-
-
-def owned(manifest: Manifest) -> dict[str, Any]:
-    """Return the YAML keys that are computed."""
-    rows = max(sum(entry.rows for entry in splits.values()) for splits in manifest.configs.values())
-    category = next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")
-    default = loaders.load(manifest.dataset).DATASET.default.name
-    default = default if default in manifest.configs else next(iter(manifest.configs))
-    return {
-        "size_categories": [category],
-        "configs": [_config(name, splits, name == default) for name, splits in manifest.configs.items()],
-        "dataset_info": [_info(name, splits) for name, splits in manifest.configs.items()],
-    }
-
-
-def _config(name: str, splits: Mapping[str, SplitEntry], is_default: bool) -> dict[str, Any]:
-    data_files = [{"split": split, "path": pattern(entry)} for split, entry in splits.items()]
-    return {"config_name": name, "data_files": data_files} | ({"default": True} if is_default else {})
-
-
-def pattern(entry: SplitEntry) -> str:
-    """Return the one pattern of a split's shards. It pins their total: what another build left is never read."""
-    return re.sub(r"-\d{5}-of-", "-*-of-", entry.shards[0].path)
-
-
-def _info(name: str, splits: Mapping[str, SplitEntry]) -> dict[str, Any]:
-    sizes = {split: sum(shard.nbytes for shard in entry.shards) for split, entry in splits.items()}
-    return {
-        "config_name": name,
-        "splits": [
-            {"name": split, "num_bytes": sizes[split], "num_examples": entry.rows} for split, entry in splits.items()
-        ],
-        "download_size": sum(shard.bytes for entry in splits.values() for shard in entry.shards),
-        "dataset_size": sum(sizes.values()),
-    }
+        text = re.sub(r"(?m)^pretty_name: .*$", r"\g<0> (sample)", text, count=1)
+    return written(text, owned(manifest), _parts(manifest), names(manifest))
 
 
 def _parts(manifest: Manifest) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """What a publish changes of a repository: what is missing at its head."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
@@ -70,11 +69,10 @@ class Commit:
         old = read_manifest(self._place, head)
         texts = compose.small_files(self._dataset, self._splits)
         now = compose.merged(self._dataset, old, self._splits, texts)
-        ours = render.render(now, repository=self._place.name, files=f"hf://datasets/{self._place.name}")
-        theirs = self._place.read("README.md", head) if head else None
-        readme = self._merged(ours, theirs, old)
-        now = replace(now, card=merge.digests(ours, "the new card"))
-        texts |= {manifest.NAME: now.dump().encode(), "README.md": readme.encode()}
+        theirs = (self._place.read("README.md", head) if head else None) or b""
+        ours, where = render.render(now, self._place.name), f"{self._place.name}/README.md"
+        readme = merge.merged(ours, now, theirs, old, where, self._overwrite)
+        texts |= {manifest.NAME: now.dump().encode(), "README.md": readme}
         known = {path for path, content in texts.items() if holds(files.get(path), content)}
         lost = self._lost(files, set(texts))
         _check_plan(self._place.name, now, old, files, (set(self._uploads) | set(texts) | set(lost)) - known)
@@ -93,14 +91,6 @@ class Commit:
         ours = {path for entry in entries for path in (*(shard.path for shard in entry.shards), *entry.pictures)}
         left = (ours - set(self._uploads) - texts) & set(before)
         return sorted(path for path in left if files.get(path) != before[path])
-
-    def _merged(self, ours: str, theirs: bytes | None, old: Manifest | None) -> str:
-        if theirs is None:
-            return ours
-        if self._overwrite and old is None:
-            return ours
-        published = old.card if old else {}
-        return merge.merge(ours, theirs, published, f"{self._place.name}/README.md", self._overwrite)
 
 
 def _fresh(upload: CommitOperationAdd) -> CommitOperationAdd:

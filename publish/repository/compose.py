@@ -49,7 +49,11 @@ def merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: M
     files = {"classes.tsv": hashlib.sha256(texts["classes.tsv"]).hexdigest()} if "classes.tsv" in texts else {}
     now = Manifest(dataset, ordered, files, {name: metadata.version(name) for name in _LIBRARIES})
     # The releases of libraries are told of what was built with them: of the same content, the old ones stay true.
-    return old if old and replace(now, written_with=old.written_with, card=old.card) == old else now
+    return replace(now, written_with=old.written_with) if old and _are_alike(now, old) else now
+
+
+def _are_alike(now: Manifest, old: Manifest) -> bool:
+    return replace(now, written_with={}) == replace(old, written_with={}, card={})
 
 
 def _enter(configs: dict[str, dict[str, SplitEntry]], split: Ready) -> None:

@@ -12,7 +12,8 @@ from publish import manifest
 from publish.build import staging
 from publish.build.entry import Ready
 from publish.build.staging import Done
-from publish.card import readme
+from publish.card import render
+from publish.card.merge import merged as merged_card
 from publish.manifest import Manifest
 from publish.repository import exchange
 from publish.repository.compose import check_theirs, merged, small_files
@@ -77,8 +78,7 @@ def put_in_place(
     links |= _kept(final, old, now, set(links) | set(texts))
     place = final / "README.md"
     theirs = place.read_bytes() if place.exists() else b""
-    published, at = readme.published(old), (str(final), str(final))
-    texts["README.md"], now = readme.merged(now, theirs, published, at, overwrite_card)
+    texts["README.md"] = merged_card(render.render(now), now, theirs, old, str(place), overwrite_card)
     texts[manifest.NAME] = now.dump().encode()
     if _is_there(final, links, texts):
         return False

@@ -12,7 +12,8 @@ from typing import Any
 
 import loaders
 from loaders import Problem
-from publish.card import merge, render
+from publish.card.owned import default
+from publish.card.segments import read
 from publish.console.progress import megabytes, table
 from publish.manifest import Manifest, SplitEntry
 from publish.repository.contents import Contents
@@ -50,8 +51,8 @@ def told(manifest: Manifest) -> str:
 
 def configs(manifest: Manifest) -> list[str]:
     """Return the configs as the viewer lists them: the default, then in the order of strings."""
-    default = next(config["config_name"] for config in render.owned(manifest)["configs"] if "default" in config)
-    return sorted(manifest.configs, key=lambda name: (name != default, name))
+    first = default(manifest)
+    return sorted(manifest.configs, key=lambda name: (name != first, name))
 
 
 def _covered(entry: SplitEntry) -> str:
@@ -77,7 +78,7 @@ def faults(contents: Contents) -> list[str]:
             "which config: build or publish the repository again."
         )
     with contents.open("README.md") as file:
-        data = merge.front(file.read().decode(errors="replace"), f"{contents.name}/README.md")
+        data = read(file.read().decode(errors="replace"), f"{contents.name}/README.md").front.values
     found = [f"README.md: configs: {fault}" for fault in _config_faults(data)]
     infos = _dicts(data.get("dataset_info"))
     named = [info.get("config_name") for info in infos if "features" in info]

@@ -4,8 +4,8 @@ A store has no folder that can be exchanged for another in one step. So a reposi
 card first and gets them back last: whoever finds a manifest finds everything that it lists.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from publish import manifest
 from publish.build import staging
 from publish.build.entry import Ready
 from publish.build.staging import Done
-from publish.card import readme
+from publish.card import merge, render
 from publish.manifest import Manifest
 from publish.repository import compose
 from publish.results import copy
@@ -27,12 +27,11 @@ _LAST = {"README.md", manifest.NAME}  # written when all else is there
 
 @dataclass(frozen=True)
 class _Note:
-    """A repository while it changes: its old manifest, the paths that are written, its new README and its digests."""
+    """A repository while it changes: its old manifest, the paths that are written, its new README."""
 
     old: str = ""
     new: tuple[str, ...] = ()
     readme: str = ""
-    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store:
@@ -102,11 +101,11 @@ class Store:
         self._check(now, there | set(new))
         begun = self._interrupted(dataset)
         compose.check_theirs(final, now, old, (there & {*new, *texts}) - set(begun.new))
-        text, now = self._readme(now, old, begun, there)
+        text = self._readme(now, old, begun, there)
         texts |= {"README.md": text, manifest.NAME: now.dump().encode()}
         if not new and all(path in there and (final / path).read_bytes() == text for path, text in texts.items()):
             return
-        note = _Note(old.dump() if old else "", (*sorted({*begun.new, *new, *texts} - _LAST),), text.decode(), now.card)
+        note = _Note(old.dump() if old else "", (*sorted({*begun.new, *new, *texts} - _LAST),), text.decode())
         self._aside(dataset).write_bytes(dumped(note).encode())
         gone = ({*begun.new} | (old.paths() if old else set[str]())) - now.paths()
         for path in [path for path in (manifest.NAME, "README.md", *sorted(gone)) if path in there]:
@@ -117,11 +116,10 @@ class Store:
             (final / path).write_bytes(text)
         self._aside(dataset).unlink(missing_ok=True)
 
-    def _readme(self, now: Manifest, old: Manifest | None, begun: _Note, there: set[str]) -> tuple[bytes, Manifest]:
-        final = self._out / now.dataset
-        theirs = begun.readme.encode() or ((final / "README.md").read_bytes() if "README.md" in there else b"")
-        published = begun.digests or readme.published(old)
-        return readme.merged(now, theirs, published, (now.dataset, str(final)), self._overwrite_card)
+    def _readme(self, now: Manifest, old: Manifest | None, begun: _Note, there: set[str]) -> bytes:
+        place = self._out / now.dataset / "README.md"
+        theirs = begun.readme.encode() or (place.read_bytes() if "README.md" in there else b"")
+        return merge.merged(render.render(now), now, theirs, old, str(place), self._overwrite_card)
 
     def _aside(self, dataset: str) -> Path:
         """Return where the old manifest lies while there is none: a run that is killed then must not forget it."""

@@ -13,8 +13,8 @@ from loaders import Problem, classes
 from loaders.images.arrow import PARQUET_ERRORS
 from publish import manifest
 from publish.build import measure
-from publish.card import render
-from publish.card.merge import decoded, segments
+from publish.card.owned import is_same, joined, names, owned
+from publish.card.segments import decoded, read
 from publish.console.exits import discreet
 from publish.manifest import Manifest, ShardEntry, SplitEntry
 from publish.repository.contents import Contents
@@ -97,12 +97,11 @@ def _read(contents: Contents, shard: ShardEntry, look: Callable[[pq.ParquetFile]
 def _card(contents: Contents, expected: Manifest) -> list[str]:
     with contents.open("README.md") as file:
         text = decoded(file.read(), f"{contents.name}/README.md")
-    found, wanted = segments(text, f"{contents.name}/README.md"), render.owned(expected)
-    ours = segments(render.render(expected, "", ""), "the card")
+    found, known = read(text, f"{contents.name}/README.md").front.values, names(expected)
     return [
         f"README.md: {key} is not what the manifest says"
-        for key in wanted
-        if found.get(f"yaml {key}") != ours[f"yaml {key}"]
+        for key, value in owned(expected).items()
+        if not is_same(key, found.get(key), joined(key, value, found.get(key), known, value))
     ]
 
 

@@ -41,7 +41,7 @@ from loaders.sources.sidecar import SIDECAR
 from loaders.sources.source import Archive
 from publish import manifest
 from publish.build import measure
-from publish.card import merge, render
+from publish.card import merge, render, segments
 from publish.manifest import Manifest
 from publish.repository import verify
 from publish.repository.contents import FolderContents
@@ -361,12 +361,12 @@ def _read_manifest(folder: Path) -> Any:
     made = manifest.read(folder)
     assert made
     assert manifest.load(made.dump(), "its own dump") == made
-    return len(render.render(made, "lab/x", "hf://datasets/lab/x")) > 0
+    return len(render.render(made, "lab/x")) > 0
 
 
 @cache
 def _card() -> str:
-    return render.render(MANIFEST, "lab/x", "hf://datasets/lab/x")
+    return render.render(MANIFEST, "lab/x")
 
 
 @cache
@@ -374,7 +374,7 @@ def _newer() -> tuple[Manifest, str]:
     """Return what is to be published next: other counts than the card tells."""
     entry = MANIFEST.configs["8x8"]["train"]
     newer = replace(MANIFEST, configs={"8x8": {"train": replace(entry, duplicates=9)}})
-    return newer, render.render(newer, "lab/x", "hf://datasets/lab/x")
+    return newer, render.render(newer, "lab/x")
 
 
 def _card_seeds() -> list[bytes]:
@@ -395,11 +395,11 @@ def _read_card(folder: Path) -> Any:
 
     text = (folder / "README.md").read_bytes()
     made, ours = _newer()
-    outcome = []
+    outcome = list[bytes | str]()
     for overwrite in (True, False):
         try:
-            new = merge.merge(ours, text, merge.digests(_card(), "ours"), "lab/x/README.md", overwrite)
-            merge.segments(new, "what was merged")
+            new = merge.merged(ours, made, text, MANIFEST, "lab/x/README.md", overwrite)
+            segments.read(new.decode(), "what was merged")
             outcome.append(new)
         except Problem as problem:
             outcome.append(str(problem))

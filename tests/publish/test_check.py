@@ -148,7 +148,7 @@ def lying(folder: Path, image: bytes) -> None:
     (folder / "manifest.json").write_text(json.dumps(content))
     read = manifest.read(folder)
     assert read
-    (folder / "README.md").write_text(render.render(read, str(folder), str(folder)))
+    (folder / "README.md").write_text(render.render(read))
 
 
 def png(size: int) -> bytes:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from publish import manifest
-from publish.card.render import OWNED_KEYS, owned
+from publish.card.owned import KEYS, owned
 from tests.kit import archives
+from tests.kit.before import as_before
 from tests.kit.building import RESIZED, build, rows_of, tree
 from tests.kit.pushing import front
 from tests.publish.build.test_build import other_train
@@ -39,7 +40,7 @@ def is_renewed(folder: Path) -> bool:
     found, data = manifest.read(folder), front(text_of(folder))
     assert found
     assert "| `8x8` | train | 40 |" in text_of(folder)
-    return rows_of(folder.parent, "8x8") == 40 and {key: data[key] for key in OWNED_KEYS} == owned(found)
+    return rows_of(folder.parent, "8x8") == 40 and {key: data[key] for key in KEYS} == owned(found)
 
 
 def in_prose(text: str) -> str:
@@ -51,7 +52,7 @@ def in_a_key(text: str) -> str:
 
 
 def in_a_name(text: str) -> str:
-    return re.sub(r'load_dataset\("[^"]*"', 'load_dataset("my-lab/images"', text, count=1)
+    return re.sub(r'load_dataset\("[^"]*"', 'load_dataset("their-lab/images"', text, count=1)
 
 
 @pytest.mark.keeps("P13")
@@ -60,7 +61,7 @@ def in_a_name(text: str) -> str:
     [
         (in_prose, "Written by a person, with an umlaut: ü."),
         (in_a_key, "\npretty_name: Another name\n"),
-        (in_a_name, 'load_dataset("my-lab/images", '),
+        (in_a_name, 'load_dataset("their-lab/images", '),
     ],
 )
 def test_an_edit_of_theirs_survives(
@@ -69,7 +70,7 @@ def test_an_edit_of_theirs_survives(
     edit(folder, change)
     build(laid, folder.parent)
     assert text_of(folder).count(trace) == 1
-    assert f'load_dataset("{folder}"' in text_of(folder)
+    assert 'load_dataset("my-lab/imagenet_resized"' in text_of(folder)
     assert is_renewed(folder)
     before = tree(folder)
     build(laid, folder.parent)
@@ -81,7 +82,7 @@ def in_our_key(text: str) -> str:
 
 
 def in_our_part(text: str) -> str:
-    return re.sub(r"(<!-- begin measured: sizes -->\n)", r"\1A line of a person.\n", text)
+    return re.sub(r"(<!-- begin measured: sizes seal=\w+ -->\n)", r"\1A line of a person.\n", text)
 
 
 @pytest.mark.keeps("P13")
@@ -108,22 +109,29 @@ def test_an_edit_of_ours_stops_with_a_diff(
     assert is_renewed(folder)
 
 
-def test_a_folder_that_was_moved_names_its_new_place(folder: Path, laid: archives.Laid, tmp_path: Path) -> None:
+def test_nothing_on_a_card_or_in_a_manifest_tells_where_it_lies(
+    folder: Path, laid: archives.Laid, tmp_path: Path
+) -> None:
+    """What is put onto the Hub by hand is right there, too; and a folder that was moved has nothing to renew."""
+    build(laid, folder.parent)
+    before = tree(folder.parent)
+    assert [path for path in (folder / "README.md", folder / manifest.NAME) if str(tmp_path) in path.read_text()] == []
     shutil.move(folder.parent, tmp_path / "elsewhere")
     build(laid, tmp_path / "elsewhere")
-    assert f'load_dataset("{tmp_path}/elsewhere/{RESIZED}"' in text_of(tmp_path / "elsewhere" / RESIZED)
-    assert str(folder) not in text_of(tmp_path / "elsewhere" / RESIZED)
-    assert is_renewed(tmp_path / "elsewhere" / RESIZED)
+    assert tree(tmp_path / "elsewhere") == before
 
 
-def test_a_manifest_that_has_no_digests_of_the_card(folder: Path, laid: archives.Laid) -> None:
-    """As releases wrote it before folders had them."""
-    found = re.sub(r'"card": \{[^}]*\}', '"card": {}', (folder / manifest.NAME).read_text())
-    (folder / manifest.NAME).write_text(found)
-    edit(folder, in_prose)
+def test_a_card_of_a_time_without_seals_names_its_place_no_more(folder: Path, laid: archives.Laid) -> None:
+    """Nobody edited it, so it becomes what is written today."""
     build(laid, folder.parent)
-    assert "Written by a person" in text_of(folder)
-    assert is_renewed(folder)
+    today = tree(folder)
+    listed, other = (folder / manifest.NAME).read_text(), ("ImageNet's;", "that of ImageNet;")
+    older, digests = as_before(text_of(folder), listed, other, str(folder))
+    assert older.count(str(folder)) > 3
+    (folder / "README.md").write_text(older)
+    (folder / manifest.NAME).write_text(digests)
+    build(laid, folder.parent)
+    assert tree(folder) == today
 
 
 @pytest.mark.keeps("B11")

@@ -1,12 +1,16 @@
 """The README on the Hub is people's too: what they wrote stays, what we computed is ours, the rest is not touched."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from publish.card.render import MARK, OWNED_KEYS, owned
+from publish import manifest
+from publish.card import marks
+from publish.card.owned import KEYS, owned
+from tests.kit.before import as_before
 from tests.kit.pushing import Desk, card, contents, front, is_whole, read_manifest
 
 
@@ -30,7 +34,14 @@ def rows_said(text: str) -> int:
 
 
 def part(text: str, name: str) -> str:
-    return next(mark["body"] for mark in MARK.finditer(text) if mark["name"] == name)
+    return next(text[part.begin : part.end] for part in marks.parts(text) if part.name == name)
+
+
+def sizes(text: str) -> str:
+    """Return a computed part with its marks."""
+    found = re.search(r"(?s)<!-- begin measured: sizes .*?<!-- end measured: sizes -->", text)
+    assert found
+    return found[0]
 
 
 def in_prose(text: str) -> str:
@@ -61,7 +72,7 @@ def test_an_edit_of_theirs_survives(edit: Callable[[str], str], trace: str, desk
     assert trace in text
     assert (said.commits, rows_said(text), is_whole(desk.repo())) == (1, 40, True)
     data = front(text)
-    assert {key: data[key] for key in OWNED_KEYS} == owned(read_manifest(desk.repo()))
+    assert {key: data[key] for key in KEYS} == owned(read_manifest(desk.repo()))
     again = desk.push(source=newer)
     assert again.commits == 0
 
@@ -105,8 +116,9 @@ def test_all_that_is_not_computed_stays_to_the_character(edit: Callable[[str], s
 
 def test_a_part_that_someone_copied_and_edited(desk: Desk, newer: Path) -> None:
     def copied(text: str) -> str:
-        mark = next(mark for mark in MARK.finditer(text) if mark["name"] == "measured: sizes")
-        return text.replace(mark[0], f"{mark[1]}A line of a person.\n{mark[4]}\n\n{mark[0]}")
+        whole = sizes(text)
+        begin, end = whole.splitlines()[0], whole.splitlines()[-1]
+        return text.replace(whole, f"{begin}\nA line of a person.\n{end}\n\n{whole}")
 
     head = edited(desk, copied)
     said = desk.push(source=newer, code=1)
@@ -120,11 +132,11 @@ def in_our_key(text: str) -> str:
 
 
 def in_our_part(text: str) -> str:
-    return re.sub(r"(<!-- begin measured: sizes -->\n)", r"\1A line of a person.\n", text)
+    return re.sub(r"(<!-- begin measured: sizes seal=\w+ -->\n)", r"\1A line of a person.\n", text)
 
 
 def without_our_part(text: str) -> str:
-    return MARK.sub(lambda mark: "" if mark["name"] == "measured: sizes" else mark[0], text)
+    return text.replace(sizes(text), "")
 
 
 def without_our_key(text: str) -> str:
@@ -161,7 +173,7 @@ def test_it_goes_on_when_told_to(edit: Callable[[str], str], name: str, line: st
     assert "Written by a person" in text
     assert rows_said(text) == 40
     assert "A line of a person" not in text
-    assert {key: front(text)[key] for key in OWNED_KEYS} == owned(read_manifest(desk.repo()))
+    assert {key: front(text)[key] for key in KEYS} == owned(read_manifest(desk.repo()))
     assert "train | 40 |" in part(text, "measured: sizes")
     assert desk.push(source=newer).commits == 0
 
@@ -186,6 +198,45 @@ def test_a_card_that_was_there_before_us(desk: Desk) -> None:
     assert rows_said(text) == 60
     assert "train | 60 |" in part(text, "measured: sizes")
     assert desk.push().commits == 0
+
+
+def published_before(desk: Desk, edit: Callable[[str], str] = str) -> str:
+    """Let the repository be what an older release published, and a person edit its card; return the new head."""
+    desk.push()
+    older = ("The task is ImageNet's;", "Its task is that of ImageNet;")
+    text, listed = as_before(card(desk.repo()), desk.repo().read(manifest.NAME).decode(), older)
+    files = {"README.md": edit(text).encode(), manifest.NAME: listed.encode()}
+    return desk.hub.commit(desk.name(), files, title="Publish 8x8")
+
+
+@pytest.mark.keeps("P10", "P13")
+@pytest.mark.parametrize("edit", [str, *THEIRS])
+def test_a_card_of_a_time_without_seals(edit: Callable[[str], str], desk: Desk) -> None:
+    """One commit seals it, and renews its prose if nobody edited that; and then there is nothing to do."""
+    head = published_before(desk, edit)
+    assert desk.push().commits == 1
+    text = card(desk.repo())
+    assert ("Its task is that of ImageNet;" in text) == (edit not in (str, as_on_windows))
+    assert marks.seals(text)
+    assert "card" not in json.loads(desk.repo().read(manifest.NAME))
+    assert desk.push().commits == 0
+    desk.run("publish.restore", desk.name(), head)
+    assert "Its task is that of ImageNet;" in card(desk.repo())
+    assert [desk.push().commits, desk.push().commits] == [1, 0]
+
+
+@pytest.mark.keeps("P13")
+@pytest.mark.parametrize(("edit", "name", "line"), OURS)
+def test_an_edit_of_ours_in_a_card_of_a_time_without_seals(
+    edit: Callable[[str], str], name: str, line: str, desk: Desk, newer: Path
+) -> None:
+    head = published_before(
+        desk, lambda text: edit(re.sub(r"(<!-- begin .*) -->", r"\1 seal=0 -->", text)).replace(" seal=0", "")
+    )
+    said = desk.push(source=newer, code=1)
+    assert f"computed parts of the card were edited by a person: {name}. Nothing was changed." in said.text
+    assert f"\n{line}" in said.text
+    assert desk.repo().head() == head
 
 
 @pytest.mark.keeps("P14")
