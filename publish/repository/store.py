@@ -29,8 +29,8 @@ _LAST = {"README.md", manifest.NAME}  # written when all else is there
 class _Note:
     """A repository while it changes: its old manifest, the paths that are written, its new README."""
 
-    old: str = ""
-    new: tuple[str, ...] = ()
+    old: str
+    new: tuple[str, ...]
     readme: str = ""
 
 
@@ -67,7 +67,7 @@ class Store:
         """Return what a run noted that was killed while it changed the repository."""
         place = self._aside(dataset)
         try:
-            return parsed(place.read_bytes(), _Note) if place.exists() else _Note()
+            return parsed(place.read_bytes(), _Note) if place.exists() else _Note("", ())
         except ValueError as error:
             raise Problem(
                 f"{place}: expected the note of a run that was stopped, but it cannot be read ({error}). Move it away; "
