@@ -10,6 +10,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
 from publish import manifest
+from publish.console.progress import megabytes
 from publish.hub import branch, client, exits
 from publish.hub.client import Head, Repository
 from publish.hub.commit import read_manifest
@@ -61,6 +62,20 @@ def withdraw(place: Repository) -> str:
     do = partial(_do, place)
     do("making it private", partial(place.api.update_repo_settings, place.name, repo_type="dataset", private=True))
     branch.commit(place, partial(_remove, place), "Withdraw the data", moved=False)
+    try:
+        lost = _forget(place, head)
+    except Problem as problem:
+        raise Problem(
+            f"{problem} Its files are gone from main, and it is private; but earlier revisions still hold them, with "
+            f"all of their bytes{_still(head, ours)}. Run the same command again, or delete the repository on its "
+            "page (Settings)."
+        ) from problem
+    return f"{place.name}: is private; {len(ours)} files were removed, and {lost} large ones from storage"
+
+
+def _forget(place: Repository, head: Head) -> int:
+    """Make one commit of the history, and delete the large files that it held; return how many."""
+    do = partial(_do, place)
     do("removing its history", partial(place.api.super_squash_history, place.name, repo_type="dataset"))
     large = do("listing its data", partial(_large, place))
     kept = {file.sha256 for file in (place.head() or head).files.values()}
@@ -68,7 +83,12 @@ def withdraw(place: Repository) -> str:
     if lost:
         remove = partial(place.api.permanently_delete_lfs_files, place.name, lost, repo_type="dataset")
         do("removing its data", remove)
-    return f"{place.name}: is private; {len(ours)} files were removed, and {len(lost)} large ones from storage"
+    return len(lost)
+
+
+def _still(head: Head, ours: list[str]) -> str:
+    sizes = [head.files[path].size for path in ours if head.files[path].sha256]
+    return f": {len(sizes)} large files, {megabytes(sum(sizes))}, of the last one alone" if sizes else ""
 
 
 def _ours(place: Repository, head: Head) -> list[str]:

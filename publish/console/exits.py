@@ -49,7 +49,7 @@ def exit_code(
         said = spell(error) if spell else places.told(error, out)
         if said is None:
             raise
-        return _tell(f"error: {said.rstrip('.')}. {after}", 1)
+        return _tell(f"error: {said}. {after}" if after else f"error: {said}", 1)
 
 
 def _tell(line: str, code: int) -> int:

@@ -1,5 +1,6 @@
 """Who may write where: the login, the repository and its gate, proven before anything is built."""
 
+import sys
 from functools import partial
 from typing import Any
 
@@ -58,7 +59,12 @@ def _create(place: Repository) -> None:
 
 def _prove_write(place: Repository) -> None:
     check = partial(place.api.auth_check, place.name, repo_type="dataset", write=True)
-    client.patiently(check, f"{place.name}: asking for write access")
+    try:
+        client.patiently(check, f"{place.name}: asking for write access")
+    except Problem as problem:
+        if problem.__cause__ is None or not client.lacks_route(problem.__cause__):
+            raise
+        print(f"{place.name}: this server cannot say who may write; the first upload will show it", file=sys.stderr)
 
 
 def _set(place: Repository, what: str, **settings: Any) -> None:

@@ -7,7 +7,7 @@ gives up on, is tried again here to a stated end; what a person has to mend is s
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,18 +23,22 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
+from huggingface_hub.utils._http import parse_ratelimit_headers
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from loaders import Problem
 from loaders.sources.digests import remember_sha256
 from publish.console.exits import discreet
+from publish.hub import session
+from publish.hub.session import within
 
 T = TypeVar("T")
 WAITS = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds between tries, after the client's own have come to nothing
-SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 _DATASET = re.compile(r"/datasets/([^/]+/[^/]+)(?:/(?!auth-check)|$)")  # in an address; not where writing is asked for
 _STORAGE = re.compile(r"HTTP status \w+ error \((\d{3})\b")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MOST_LISTED = 100_000
 _TOKEN_HELP = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
 
 
@@ -55,13 +59,7 @@ class Head:
     files: dict[str, RemoteFile]
 
 
-def _session() -> Any:
-    session = default_client_factory()
-    session.timeout = SILENCE
-    return session
-
-
-set_client_factory(_session)  # left to itself, the client waits for ever
+set_client_factory(session.session)  # left to itself, the client waits for ever
 
 
 def status_of(error: BaseException | None) -> int | None:
@@ -120,9 +118,9 @@ def _asked_wait(error: BaseException) -> float:
     response = _answer(error)
     if response is None:
         return 0.0
-    asked, limit = response.headers.get("Retry-After", ""), parse_ratelimit_headers(response.headers)
+    asked, limit = response.headers.get("Retry-After", "0"), parse_ratelimit_headers(response.headers)
     spent = limit.reset_in_seconds if limit and not limit.remaining else 0
-    return float(max(int(asked) if asked.isdigit() else 0, spent))
+    return float(max(int(asked), spent))  # both bounded by the session
 
 
 def _reason(error: BaseException) -> str:
@@ -148,11 +146,22 @@ def as_problem(error: BaseException, what: str) -> Problem:
             f"{what}: the Hub's storage answered {stored} ({discreet(error)}). If a proxy keeps it out, "
             "HF_HUB_DISABLE_XET=1 sends everything by way of LFS."
         )
+    if lacks_route(error):
+        asked = _answer(error).request
+        return Problem(
+            f"{what}: this server knows no {asked.method} {asked.url.path}: it does not do all that the Hub does."
+        )
     if status in remedies:
         return Problem(f"{what}: {_unread(error) or remedies[status]}")
     if is_passing(error):
         return Problem(f"{what}: {_reason(error)}, and went on so. What was sent is kept: run the same command later.")
     return Problem(f"{what}: {type(error).__name__}: {discreet(error)}")
+
+
+def lacks_route(error: BaseException) -> bool:
+    """Say whether a server does not know what was asked of it at all, rather than whom it was asked about."""
+    answer = _answer(error)
+    return answer is not None and answer.status_code == 404 and not answer.headers.get("X-Error-Code")
 
 
 def _unread(error: BaseException) -> str | None:
@@ -183,7 +192,7 @@ class Repository:
     def settings(self) -> tuple[bool, bool] | None:
         """Return (private, gated), or None when there is no such repository."""
         try:
-            info = patiently(lambda: self._info(), f"{self.name}: reading its settings")
+            info = patiently(partial(within, self._info), f"{self.name}: reading its settings")
         except Problem as problem:
             if isinstance(problem.__cause__, RepositoryNotFoundError) and status_of(problem.__cause__) != 401:
                 return None
@@ -195,17 +204,28 @@ class Repository:
 
     def head(self, revision: str | None = None) -> Head | None:
         """Return the branch (or another revision) as it is now, or None when there is none yet."""
-        return patiently(lambda: self._head(revision or self.revision), f"{self.name}: reading the head")
+        read = partial(within, partial(self._head, revision or self.revision))
+        return patiently(read, f"{self.name}: reading the head")
 
     def _head(self, revision: str) -> Head | None:
         try:
-            commit = self.api.repo_info(self.name, repo_type="dataset", revision=revision).sha
+            commit = str(self.api.repo_info(self.name, repo_type="dataset", revision=revision).sha)
+            if not _COMMIT.fullmatch(commit):
+                raise Problem(f"{self.name}: its head is {commit[:80]!r}, expected the id of a commit.")
             tree = self.api.list_repo_tree(self.name, repo_type="dataset", revision=commit, recursive=True)
-            return Head(str(commit), {self._inside(e): _remote(e) for e in tree if isinstance(e, RepoFile)})
+            return Head(commit, dict(self._listed(tree)))
         except RevisionNotFoundError:
             return None
         except EntryNotFoundError:  # an empty repository has no tree
-            return Head(str(commit), {})
+            return Head(commit, {})
+
+    def _listed(self, tree: Iterable[object]) -> Iterator[tuple[str, RemoteFile]]:
+        """Yield each file of a listing; raises Problem for one that does not end."""
+        for count, entry in enumerate(tree):
+            if count == _MOST_LISTED:
+                raise Problem(f"{self.name}: lists more than {_MOST_LISTED:,} files, and was not heard out.")
+            if isinstance(entry, RepoFile):
+                yield self._inside(entry), _remote(entry)
 
     def _inside(self, entry: RepoFile) -> str:
         """Return the path of a listed file; raises Problem for one that no git has, before it is part of an address."""
@@ -217,7 +237,7 @@ class Repository:
     def proposals(self) -> list[str]:
         """Return the refs of its pull requests, the newest first."""
         list_refs = partial(self.api.list_repo_refs, self.name, repo_type="dataset", include_pull_requests=True)
-        refs = patiently(list_refs, f"{self.name}: reading its pull requests")
+        refs = patiently(partial(within, list_refs), f"{self.name}: reading its pull requests")
         return sorted((ref.ref for ref in refs.pull_requests or []), key=lambda ref: -int(ref.rpartition("/")[2]))
 
     def read(self, path: str, head: Head) -> bytes | None:
@@ -257,6 +277,7 @@ class Repository:
 
         Raises Problem for a file that has not that digest any more.
         """
+        disable_progress_bars()  # they would run into our own
         operation = CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(file))
         if (found := operation.upload_info.sha256.hex()) != sha256:
             remember_sha256(file, found)  # an older note would let the next run take it for whole

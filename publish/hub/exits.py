@@ -8,8 +8,7 @@ from publish.console.exits import discreet
 
 def exit_code(command: Callable[[], int], repository: str) -> int:
     """Run a command about a repository and return its exit code, as `console.exits.exit_code`."""
-    after = "Run the same command again to go on."
-    return exits.exit_code(command, after=after, spell=lambda error: _spell(error, repository), stopped="stopped")
+    return exits.exit_code(command, after="", spell=lambda error: _spell(error, repository), stopped="stopped")
 
 
 def _spell(error: Exception, repository: str) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from huggingface_hub import constants, get_session
 from huggingface_hub.utils._headers import build_hf_headers
 
-from publish.hub.client import SILENCE
+from publish.hub.session import SILENCE
 
 _WANTED = ("preview", "viewer", "statistics")  # what every split of ours is to have
 _PAUSE = 20.0  # seconds

@@ -157,6 +157,16 @@ def test_a_withdrawal_over_a_bad_network(
     assert_withdrawn(desk)
 
 
+@pytest.mark.keeps("P20")
+def test_it_is_said_what_is_still_stored_where_a_history_cannot_be_squashed(desk: Desk) -> None:
+    desk.push()
+    desk.hub.inject(Fault(path="/super-squash/", status=404, times=0))
+    said = desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n", code=1)
+    assert "this server knows no POST" in said.text
+    assert "earlier revisions still hold them, with all of their bytes: " in said.text
+    assert desk.repo().private
+
+
 @pytest.mark.keeps("P14", "P20")
 def test_what_this_project_never_published_is_not_withdrawn(desk: Desk) -> None:
     """What it asked for by then is read alone: a repository once made private may be public no more."""

@@ -214,3 +214,14 @@ def test_a_manifest_of_another_dataset(where: str, built: Path, desk: Desk) -> N
         f"error: {place}/manifest.json: expected the manifest of imagenet_resized, found that of imagenet_v2"
     )
     assert (said.commits, said.sent) == (0, 0)
+
+
+def test_a_server_that_lacks_a_route_is_not_taken_for_one_without_the_repository(desk: Desk) -> None:
+    desk.push()
+    desk.hub.inject(Fault(path="auth-check", status=404, times=0))
+    said = desk.push()
+    assert "this server cannot say who may write" in said.text
+    desk.hub.inject(Fault(path="/preupload/", status=404, times=0))
+    said = desk.push(source=desk.lay("more", 40, variation=1), code=1)
+    assert "this server knows no POST" in said.text
+    assert "no such repository" not in said.text

@@ -1,0 +1,116 @@
+"""The client's way to the network, bounded: what a server answers is not trusted with time, memory or the login.
+
+The library waits for as long as `Retry-After` says, follows every next page with the token, and reads answers to their
+end. Here each answer has a stated total time, which grows with the length it gave, answers of the API a largest size,
+waits that are asked for an end, and the login stays with the server it is for.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import httpx2
+from huggingface_hub import constants
+from huggingface_hub.utils._http import default_client_factory
+
+from loaders import Problem
+
+T = TypeVar("T")
+SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
+TOTAL = 300.0  # seconds for an answer, beside what its length takes, and for all pages of a listing
+SLOWEST = 20_000  # bytes a second of an answer that is longer than that
+LONGEST_WAIT = 600  # seconds between tries, whatever a server asks for
+MOST_BYTES = 64 << 20  # of an answer of the API; a page of a listing has 1,000 files
+_DIGITS = frozenset("0123456789")
+_until: ContextVar[float | None] = ContextVar("until", default=None)
+
+
+def session() -> httpx2.Client:
+    """Return the client that the library makes, with bounds."""
+    made = default_client_factory()
+    made.timeout = httpx2.Timeout(SILENCE)
+    hooks = made.event_hooks
+    made.event_hooks = {
+        "request": [*hooks["request"], _keep_login, _keep_time],
+        "response": [*hooks["response"], _bound],
+    }
+    return made
+
+
+def within(call: Callable[[], T]) -> T:
+    """Return what a call that only reads returns; raises Problem when its requests go on for more than `TOTAL`."""
+    token = _until.set(time.monotonic() + TOTAL)
+    try:
+        return call()
+    finally:
+        _until.reset(token)
+
+
+def _keep_time(request: httpx2.Request) -> None:
+    until = _until.get()
+    if until is not None and time.monotonic() > until:
+        raise Problem(f"{request.url.host}: still had more to say after {TOTAL:.0f} s, and was not heard out.")
+
+
+def _keep_login(request: httpx2.Request) -> None:
+    """Raise Problem for a login that would travel to another server than it is for."""
+    home = httpx2.URL(constants.ENDPOINT)
+    here = (request.url.scheme, request.url.host.removeprefix("datasets-server."), request.url.port)
+    if "Authorization" in request.headers and here != (home.scheme, home.host, home.port):
+        raise Problem(
+            f"{home.host}: sent this login on to {request.url.scheme}://{request.url.netloc.decode()}, where it does "
+            "not belong. It was not sent there. Is HF_ENDPOINT the server you mean?"
+        )
+
+
+def _bound(response: httpx2.Response) -> None:
+    """Hold an answer to the bounds of this module: its waits now, its body while it is read."""
+    _bound_waits(response.headers)
+    length = response.headers.get("Content-Length", "")
+    size = int(length) if _is_number(length, 15) else 0
+    most = MOST_BYTES if "/api/" in response.request.url.path else None
+    until = time.monotonic() + TOTAL + size / SLOWEST
+    response.stream = _Bounded(response.stream, response.request.url, most, until)
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """The body of an answer, read in the time and to the size that it may have."""
+
+    def __init__(self, stream: Any, url: httpx2.URL, most: int | None, until: float) -> None:
+        self._stream, self._url, self._most, self._until = stream, url, most, until
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for piece in self._stream:
+            size += len(piece)
+            if self._most is not None and size > self._most:
+                raise Problem(f"{self._url.host}: answered with more than {self._most:,} bytes, and was not heard out.")
+            if time.monotonic() > self._until:
+                raise Problem(f"{self._url.host}: was still answering when its time was over, and was not heard out.")
+            yield piece
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _is_number(text: str, digits: int) -> bool:
+    return 0 < len(text) <= digits and set(text) <= _DIGITS
+
+
+def _bound_waits(headers: httpx2.Headers) -> None:
+    """Leave in the headers no wait that is longer than a person would, and none that is no number."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked and set(asked) <= _DIGITS:
+        headers["Retry-After"] = str(min(int(asked), LONGEST_WAIT) if len(asked) < 10 else LONGEST_WAIT)
+    else:
+        headers.pop("Retry-After", None)  # a date, or no number: the client waits as it does without one
+    limit = headers.get("ratelimit", "")
+    if len(limit) > 200 or not limit.isascii() or _longest(limit) > LONGEST_WAIT:
+        del headers["ratelimit"]
+
+
+def _longest(limit: str) -> int:
+    """Return the seconds that a rate limit asks to wait."""
+    waits = [part.strip()[2:] for part in limit.split(";") if part.strip().startswith("t=")]
+    return max((int(wait) if _is_number(wait, 9) else LONGEST_WAIT + 1 for wait in waits), default=0)
