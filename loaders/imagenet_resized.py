@@ -7,6 +7,7 @@ Paper: https://arxiv.org/abs/1707.08819. Sizes and digests of the files: TensorF
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def _size(config: str) -> int:
 
 def find(config: Config, folder: SourceFolder) -> Found:
     """Take each split in the first of the `FORMS` that it is there in."""
-    return forms.find(DATASET, FORMS, config, folder, _sources)
+    found = forms.find(DATASET, FORMS, config, folder, _sources)
+    return replace(found, regenerated=folder.regenerated(config.name))
 
 
 def _find_npz_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:
@@ -184,7 +186,12 @@ def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> Sp
     forms.check_others(found, split, sum(rows), lambda other: _count(config, split, other))
     check_rows(DATASET.name, config.name, split, sum(rows), found, partial)
     jobs = tuple(_jobs(config.name, files, rows, shard_rows(sum(rows), split)))
-    return SplitPlan(config.name, split, jobs, archives, sum(rows) * _ROW_BYTES[_size(config.name)], skipped)
+    size = sum(rows) * _ROW_BYTES[_size(config.name)]
+    made = found.regenerated
+    damaged = made.of(split.name, made.damaged) if made else {}
+    if made and (unreadable := made.of(split.name, made.unreadable)):
+        skipped["photograph that cannot be decoded, left out when it was regenerated"] = len(unreadable)
+    return SplitPlan(config.name, split, jobs, archives, size, skipped, damaged)
 
 
 def _count(config: Config, split: Split, archives: Archives) -> int | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import loaders
 from loaders import Problem
 from loaders.files.places import is_local
-from publish.console import exits
+from publish.console import damage, exits
 from publish.console.options import add_workers, crew_of, destination, place
 from publish.console.progress import megabytes, table
 
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_workers(add)
     add("--allow-partial", action="store_true", help="accept other rows, sizes and digests than the published ones")
+    add(damage.LEAVE, action="store_true", help="take photographs that libjpeg warns about, counted and listed")
     add("--verify", choices=("normal", "full"), default="normal", help="full: hash even the 148 GB ILSVRC archive")
     add("--overwrite-card", action="store_true", help="give up people's edits to computed parts of the card")
     add("--dry-run", action="store_true", help="say what would be built and what is missing, and leave")
@@ -120,7 +121,8 @@ def _publish(options: argparse.Namespace) -> int:
         hub = _hub(options, wanted)
         made = plan.make(wanted, source, options.allow_partial)
         print("".join(f"{note}\n" for note in made.notes), end="", file=sys.stderr)
-        settings = Options(options.out, crew, options.allow_partial, options.verify == "full")
+        full = options.verify == "full"
+        settings = Options(options.out, crew, options.allow_partial, full, options.allow_damaged)
         built = run(made, settings, hub or _here(options))
     _summary(built, time.perf_counter() - started, options.push_to or f"{options.out}/")
     if hub:
@@ -271,6 +273,8 @@ def _summary(built: Sequence["Built"], seconds: float, where: str) -> None:
         cells = (done.build.plan.split.name, f"{done.entry.rows:,}", str(len(shards)), written, spent)
         rows += [(done.build.dataset, config, *cells) for config in done.build.configs]
     print(table(("dataset", "config", "split", "rows", "shards", "bytes", "work"), rows))
+    damaged = {f"{done.build.dataset}: {name}": what for done in built for name, what in done.entry.damaged.items()}
+    damage.tell(damaged, "damaged", "manifest.json")
     images, size = sum(b.entry.rows for b in built), sum(s.bytes for b in built for s in b.entry.shards)
     print(f"\n{images:,} images, {megabytes(size)} in {where}, {seconds:.1f} s ({images / seconds:,.0f} images/s)")
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 import loaders
 from loaders import Problem
 from loaders.files.typed import Count, Sha256, dumped, parsed
+from loaders.images.jpeg import Damage
 
 NAME = "manifest.json"
 _MOST_BYTES = 16 << 20  # ours have up to 100 kB
@@ -53,7 +54,10 @@ class SourceEntry:
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """A split: what it was made from, its shards, and what was measured of its rows (means, deviations: 0 to 1)."""
+    """A split: what it was made from, its shards, and what was measured of its rows (means, deviations: 0 to 1).
+
+    `damaged` has the photographs that libjpeg warns about, by name.
+    """
 
     fingerprint: str
     shards: Annotated[tuple[ShardEntry, ...], Meta(min_length=1, max_length=_MOST_SHARDS)]
@@ -65,6 +69,7 @@ class SplitEntry:
     oddities: Mapping[str, Count] = field(default_factory=dict)
     skipped: Mapping[str, Count] = field(default_factory=dict)
     pictures: Mapping[_PATH, Sha256] = field(default_factory=dict)
+    damaged: Mapping[str, Damage] = field(default_factory=dict)
     glance: _GLANCE = ""  # its first photographs, tiny (`card.picture.glance`), to tell whether other configs have them
 
     @property

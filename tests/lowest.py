@@ -20,6 +20,7 @@ _TESTS = (
     "tests/loaders/base/test_builder.py",
     "tests/loaders/files",
     "tests/loaders/formats/test_pickles.py",
+    "tests/loaders/images/test_photographs.py",
     "tests/loaders/images/test_png.py",
     "tests/loaders/sources",
     "tests/loaders/test_imagenet_resized.py",

@@ -25,6 +25,7 @@ import pyarrow as pa
 from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.files.seen import Seen
+from loaders.images.jpeg import Damage
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
 
@@ -137,7 +138,7 @@ class SplitPlan:
     """The jobs of one split, in order; job i makes shard i.
 
     `archives` are the files that its rows come from, `bytes` about the size of all shards, `skipped` counts known junk
-    in the archives, by kind.
+    in the archives, by kind. `damaged` are photographs that libjpeg warned about when rows were made of them.
     """
 
     config: str
@@ -146,6 +147,7 @@ class SplitPlan:
     archives: tuple[Archive, ...]
     bytes: int
     skipped: Mapping[str, int] = field(default_factory=dict)
+    damaged: Mapping[str, Damage] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

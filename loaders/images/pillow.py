@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,18 +50,3 @@ def decoding() -> Iterator[None]:
         raise
     except _DAMAGE as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
-
-
-_NAMES = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # those of the authors' scripts
-FILTERS = {name: Image.Resampling[name.upper()] for name in _NAMES}
-
-
-def resized(file: bytes, sizes: Sequence[int], resample: str) -> list[bytes]:
-    """Return a photograph at each size: RGB, uint8 [size, size, 3] row by row.
-
-    Each size is made from the photograph itself, never from another size, and JPEG is decoded whole (no draft mode).
-    Raises ValueError, saying why, when it cannot be decoded.
-    """
-    with decoding():
-        image = as_rgb(opened(file))
-        return [image.resize((size, size), FILTERS[resample]).tobytes() for size in sizes]

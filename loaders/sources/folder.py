@@ -8,7 +8,7 @@ from loaders.files.cache import cache_folder
 from loaders.files.places import is_local
 from loaders.sources.batches import BatchSet, batch_sets
 from loaders.sources.listing import Listing
-from loaders.sources.sidecar import SIDECAR, Sidecar, read_sidecar
+from loaders.sources.sidecar import SIDECAR, Regenerated, Sidecar, read_sidecar
 from loaders.sources.source import Archive, Expected, Source
 
 
@@ -37,6 +37,10 @@ class SourceFolder:
     def rows(self, dataset: str, config: str, folder: Path | None = None) -> dict[str, int]:
         """Return the rows by split that a folder's sidecar gives for a config; empty without one."""
         return dict(self._sidecar(folder or self.path).rows.get(f"{dataset}/{config}", {}))
+
+    def regenerated(self, config: str) -> Regenerated | None:
+        """Return what the sidecar says of how a config of `imagenet_resized` was made, None when it was not."""
+        return self._sidecar(self.path).regenerated.get(config)
 
     def find(self, source: Source) -> Archive | None:
         """Return the source's file, here or where it was downloaded to instead, or None when it is not there.

@@ -6,11 +6,15 @@ Read from a folder of archives, it decides which bytes are believed and which re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from loaders._errors import SourceProblem
 from loaders.files.typed import Count, Sha256, parsed
 from loaders.formats.untrusted import leads_out
+from loaders.images.jpeg import Damage
 
+T = TypeVar("T")
+_VALIDATION = "ILSVRC2012_val_"  # how its photographs are called
 SIDECAR = "imagenet-variants.json"
 _MOST_BYTES = 256 << 20  # a line for each of ILSVRC's photographs, were all of them left out
 
@@ -25,7 +29,10 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Regenerated:
-    """What a config was regenerated from, and how; `unreadable` says by photograph why it was left out."""
+    """What a config was regenerated from, and how; `unreadable` says by photograph why it was left out.
+
+    `damaged` says what libjpeg warned about in those that were taken all the same.
+    """
 
     key: str
     files: tuple[str, ...]
@@ -33,6 +40,11 @@ class Regenerated:
     stamps: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     subsample: int = 1
+    damaged: Mapping[str, Damage] = field(default_factory=dict)
+
+    def of(self, split: str, told: Mapping[str, T]) -> dict[str, T]:
+        """Return what is told of the photographs of a split, by their names."""
+        return {name: said for name, said in told.items() if name.startswith(_VALIDATION) == (split == "validation")}
 
 
 @dataclass(frozen=True)

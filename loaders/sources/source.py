@@ -9,6 +9,7 @@ from loaders.files.seen import Seen, State, held
 from loaders.formats import folders
 from loaders.formats.folders import Files
 from loaders.sources.digests import remember_sha256, remembered_sha256, sha256_of
+from loaders.sources.sidecar import Regenerated
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,15 @@ Archives = tuple[Archive, ...]
 class Found:
     """The archives of one config by role ("train", "validation", "lists" ...), and the sources that are not there.
 
-    `others` are the forms, by split, in which it lies there too, and which are not read.
+    `others` are the forms, by split, in which it lies there too, and which are not read; `regenerated` what a sidecar
+    says of how it was made.
     """
 
     archives: Mapping[str, Archives]
     missing: tuple[Source, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     others: Mapping[str, tuple[Archives, ...]] = field(default_factory=dict)
+    regenerated: Regenerated | None = None
 
     def all(self) -> list[Archive]:
         """Every archive, each once."""

@@ -50,6 +50,7 @@ def entered(
         duplicates=found.duplicates(),
         labels=tuple(found.labels.tolist()) if found.labels.any() else (),
         oddities=dict(sorted(found.oddities.items())),
+        damaged=dict(sorted((dict(build.plan.damaged) | found.damaged).items())),
         skipped=dict(sorted(build.plan.skipped.items())),
         pictures={path: _sha256(content) for path, content in pictures.items()},
         glance=picture.glance(found.first) if picture.SIZES in map(picture.kind, pictures) else "",

@@ -6,7 +6,7 @@ integers and exact, so that they come out the same in any order and on any numbe
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,16 +16,17 @@ import xxhash
 from PIL import Image, ImageOps
 
 from loaders import Batch, Problem, classes
+from loaders.images import photographs
 from loaders.images.arrow import numbers
-from loaders.images.pillow import as_rgb, decoding, opened
+from loaders.images.jpeg import Damage
+from loaders.images.photographs import Photograph
 
 THUMBNAIL = 64  # photographs are squeezed to this many pixels a side for the mean image
 SHOWN = 48  # images that are kept of a split, at most 0.9 MB
 SQUARE = 80  # pixels a side of a photograph among them
 _FEW = 256  # so many values of at most 255 that their sum fits 16 bits, and that of their squares 24
 _FLOATS = 98_304  # floats converted at a time: 384 KB, which stay in a core's own cache
-_EXIF_ORIENTATION = 0x0112
-_TURNS = {  # what makes a photograph of that orientation upright
+_TURNS: dict[object, Image.Transpose] = {  # what makes a photograph of that orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -50,7 +51,8 @@ class Statistics:
 
     `pixels` a channel; `sums` and `squares` int64 [3]; `mean_sums` int64 [3, S, S], the sum of all images; `labels`
     int64 [1000]; `fingerprints` uint64 [rows], equal for equal images; `oddities` counts rows by kind; `first` uint8
-    [K, 3, S, S], the first images, photographs cut to squares of 80 pixels.
+    [K, 3, S, S], the first images, photographs cut to squares of 80 pixels; `damaged` has the photographs that libjpeg
+    warns about, by name.
     """
 
     rows: int = 0
@@ -62,6 +64,7 @@ class Statistics:
     fingerprints: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     oddities: Counter[str] = field(default_factory=Counter)
     first: U8 = field(default_factory=lambda: np.zeros((0, 3, 0, 0), np.uint8))
+    damaged: dict[str, Damage] = field(default_factory=dict)
 
     def mean(self) -> tuple[float, float, float]:
         """Return the mean of each channel, 0 to 1."""
@@ -96,6 +99,7 @@ def merged(parts: Iterable[Statistics]) -> Statistics:
         total.squares += part.squares
         total.labels += part.labels
         total.oddities += part.oddities
+        total.damaged |= part.damaged
         if part.mean_sums is not None:
             total.mean_sums = part.mean_sums if total.mean_sums is None else total.mean_sums + part.mean_sums
     total.fingerprints = np.concatenate([total.fingerprints, *(part.fingerprints for part in every)])
@@ -182,42 +186,50 @@ def _of_files(rows: pa.RecordBatch, shown: int) -> Statistics:
     return found
 
 
-def _square(photo: Image.Image) -> U8:
+def _square(photo: Photograph) -> U8:
     """Return the middle of a photograph, turned as `datasets` turns it, as uint8 [3, SQUARE, SQUARE]."""
-    turn = _TURNS.get(photo.getexif().get(_EXIF_ORIENTATION, 1))
-    upright = photo if turn is None else photo.transpose(turn)
+    turn = _TURNS.get(photo.orientation)
+    upright = photo.image if turn is None else photo.image.transpose(turn)
     return np.asarray(ImageOps.fit(upright, (SQUARE, SQUARE), Image.Resampling.BOX)).transpose(2, 0, 1)
 
 
-def decode_all(rows: pa.RecordBatch) -> None:
-    """Decode every image of a batch whole, by Pillow; raises Problem for the first that cannot be."""
-    names = rows["file_name"].to_pylist() if "file_name" in rows.schema.names else range(rows.num_rows)
+def damage_of(rows: pa.RecordBatch) -> Iterator[tuple[str, str | Damage]]:
+    """Decode every image of a batch whole; yield (name, why not, or what libjpeg warned about) of what is damaged.
+
+    The name of a row without one is its place in the batch.
+    """
+    names = rows["file_name"].to_pylist() if "file_name" in rows.schema.names else map(str, range(rows.num_rows))
     for file, name in zip(rows["image"].field("bytes"), names, strict=True):
-        _add_photo(Statistics(mean_sums=_zeros(3, THUMBNAIL, THUMBNAIL)), file.as_buffer(), str(name))
+        try:
+            if damage := photographs.decode(file.as_buffer()).damage:
+                yield name, damage
+        except ValueError as error:
+            yield name, str(error)
 
 
-def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Image.Image:
+def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Photograph:
     try:
-        with decoding():
-            image = opened(data)
-            found.oddities.update(_oddities(image, name))
-            photo = as_rgb(image)
+        photo = photographs.decode(data)
+        found.oddities.update(_oddities(photo, name))
     except ValueError as error:
         raise Problem(
             f"{name}: expected an image that can be decoded whole, but {error}. Download the archive again."
         ) from error
-    histogram = np.array(photo.histogram(), np.int64).reshape(3, 256)
+    if photo.damage:
+        found.damaged[name] = photo.damage
+    histogram = np.array(photo.image.histogram(), np.int64).reshape(3, 256)
     values = np.arange(256)
-    found.pixels += photo.width * photo.height
+    found.pixels += photo.image.width * photo.image.height
     found.sums += histogram @ values
     found.squares += histogram @ values**2
-    thumbnail = np.asarray(photo.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
-    found.mean_sums += thumbnail.transpose(2, 0, 1)
+    found.mean_sums += np.asarray(photo.resized(THUMBNAIL, "box")).transpose(2, 0, 1)
     return photo
 
 
-def _oddities(image: Image.Image, name: str) -> list[str]:
-    kinds = {"CMYK": image.mode == "CMYK", "greyscale": image.mode in ("L", "LA", "1")}
-    kinds["rotated by its EXIF orientation"] = image.getexif().get(_EXIF_ORIENTATION, 1) != 1
-    kinds[f"{image.format} under the name {name[name.rfind('.') :]}"] = image.format != "JPEG"
+def _oddities(photo: Photograph, name: str) -> list[str]:
+    mode, kind = photo.original.mode, photo.original.format
+    kinds = {"CMYK": mode == "CMYK", "greyscale": mode in ("L", "LA", "1")}
+    kinds["rotated by its EXIF orientation"] = photo.orientation != 1
+    kinds[f"{kind} under the name {name[name.rfind('.') :]}"] = kind != "JPEG"
+    kinds["JPEG of a rare subsampling, whose warnings cannot be had"] = not photo.is_held
     return [kind for kind, holds in kinds.items() if holds]

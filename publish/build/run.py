@@ -15,6 +15,7 @@ from publish.build.digests import Digests
 from publish.build.entry import Ready, entered
 from publish.build.plan import Plan, SplitBuild
 from publish.build.staging import Done
+from publish.console import damage
 from publish.console.progress import Progress
 from publish.console.room import check_room
 from publish.manifest import Manifest, SplitEntry
@@ -27,12 +28,16 @@ _ROOM = 1.1  # of the estimated size: a full disk is noticed before the work, no
 
 @dataclass(frozen=True)
 class Options:
-    """How to build: `out` for shards in the making, on whose hands; `partial` admits archives of other content."""
+    """How to build: `out` for shards in the making, on whose hands; `partial` admits archives of other content.
+
+    `allow_damaged` admits photographs that libjpeg warns about, however many.
+    """
 
     out: Path
     crew: Crew
     partial: bool = False
     verify_full: bool = False
+    allow_damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class _Split:
         known = {shard.path: shard.sha256 for shard in old.shards} if old else {}
         self._kept = {path for path, sha256 in known.items() if destination.has(build.dataset, path, sha256)}
         self._done: dict[str, Done] = {}
+        admitted = build.plan.damaged  # whoever made archives of them had leave
+        self._damaged = {name: what for name, what in old.damaged.items() if name not in admitted} if old else {}
         self.seconds = 0.0
 
     def tasks(self) -> list[Task[Done]]:
@@ -73,6 +80,12 @@ class _Split:
         task, done, _ = finished
         self._done[task.name.removeprefix(f"{self.build.dataset}/")] = done
         self.seconds += done.seconds
+        if done.receipt:
+            self._damaged |= done.receipt.statistics.damaged
+
+    def check_damage(self, allowed: bool) -> None:
+        """Raise Problem for more damaged photographs among those known by now than are taken without leave."""
+        damage.check(self.build.name, self._damaged, self.build.plan.rows, allowed)
 
     def must_start_over(self) -> bool:
         """Say whether a shard that was mended came out with other bytes than the manifest has for it.
@@ -186,6 +199,7 @@ class _Run:
         for finished in self._options.crew.run(list(todo.values())):
             split = owner[finished.task.name]
             split.take(finished)
+            split.check_damage(self._options.allow_damaged)
             if receipt := finished.value.receipt:
                 self._progress.add(finished.worker, receipt.rows, receipt.bytes)
             self._digests.raise_found()
@@ -198,6 +212,8 @@ class _Run:
         for split in [split for split in splits if split.must_start_over()]:
             for finished in self._options.crew.run([split.tasks()]):
                 split.take(finished)
+        for split in splits:
+            split.check_damage(self._options.allow_damaged)
         ready = [split.ready(self._digests) for split in splits]
         check(seen for split in splits for archive in split.build.plan.archives for seen in archive.seen)
         self._destination.finish(name, ready, self._stages[name])

@@ -19,6 +19,7 @@ from loaders import Job
 from loaders.files.cache import Arrays, load_arrays, save_arrays, take_arrays
 from loaders.files.places import is_local
 from loaders.files.typed import Count, Sha256
+from loaders.images.jpeg import Damage
 from loaders.sources.digests import sha256_of
 from publish.build import shard
 from publish.build.measure import Statistics
@@ -39,6 +40,7 @@ class _Facts:
     sha256: Sha256
     counts: tuple[Count, Count]
     oddities: Mapping[str, Count]
+    damaged: Mapping[str, Damage]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _save(receipt: Receipt, path: Path) -> None:
     if found.mean_sums is not None:
         arrays["mean_sums"] = found.mean_sums
     counts = (found.rows, found.pixels)
-    facts = _Facts(receipt.rows, receipt.bytes, receipt.nbytes, receipt.sha256, counts, found.oddities)
+    facts = _Facts(receipt.rows, receipt.bytes, receipt.nbytes, receipt.sha256, counts, found.oddities, found.damaged)
     with written(path) as temporary:  # whoever was given up, and still does the same, must not cut it short
         temporary.write_bytes(save_arrays(facts, arrays))
 
@@ -104,5 +106,7 @@ def _save(receipt: Receipt, path: Path) -> None:
 def _receipt(facts: _Facts, arrays: Arrays) -> Receipt:
     rows, pixels = facts.counts
     arrays |= {name: arrays[name] for name in _ARRAYS}  # one that an older release wrote, without some, is none
-    found = Statistics(rows=rows, pixels=pixels, oddities=Counter(facts.oddities), **arrays)
+    found = Statistics(
+        rows=rows, pixels=pixels, oddities=Counter(facts.oddities), damaged=dict(facts.damaged), **arrays
+    )
     return Receipt(facts.rows, facts.bytes, facts.nbytes, facts.sha256, 0.0, found)

@@ -119,13 +119,27 @@ def _triple(values: Iterable[float]) -> str:
     return ", ".join(f"{value:.4f}" for value in values)
 
 
+_DECODED = (
+    "Every photograph was decoded whole when this was built, and what libjpeg warns about is counted here. A byte that "
+    "was changed, and decodes without a warning, cannot be found: a JPEG has no checksum."
+)
+
+
 def _quirks(manifest: Manifest) -> str:
     rows = [
         (f"`{name}`", split, kind, f"{count:,}")
         for name, split, entry in _each(manifest)
-        for kind, count in [*entry.oddities.items(), *((f"skipped: {k}", n) for k, n in entry.skipped.items())]
+        for kind, count in _counts(entry)
     ]
-    return _table(("config", "split", "what", "files"), rows) if rows else "None were found in what was built here."
+    table = _table(("config", "split", "what", "files"), rows) if rows else "None were found in what was built here."
+    return f"{table}\n\n{_DECODED}" if loaders.load(manifest.dataset).DATASET.image_mode else table
+
+
+def _counts(entry: SplitEntry) -> list[tuple[str, int]]:
+    lacking = sum(damage.lacking > 0 for damage in entry.damaged.values())
+    damaged = f"damaged: libjpeg warns, `manifest.json` names them; {lacking:,} lack rows"
+    skipped = [(f"skipped: {kind}", count) for kind, count in entry.skipped.items()]
+    return [*entry.oddities.items(), *([(damaged, len(entry.damaged))] if entry.damaged else []), *skipped]
 
 
 def _provenance(manifest: Manifest) -> str:

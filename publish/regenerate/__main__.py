@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING
 
 from loaders import MissingSources
 from loaders.files.places import is_local
-from loaders.images.pillow import FILTERS
-from publish.console import exits
+from loaders.images.photographs import FILTERS
+from publish.console import damage, exits
 from publish.console.options import add_workers, crew_of, destination, place, whole_number
 from publish.console.progress import Progress, megabytes, table
 
 if TYPE_CHECKING:  # --help answers at once
     from publish.regenerate.run import Made, Settings
 
-_SHOWN = 20  # unreadable photographs that are listed by name; the sidecar has them all
 _EXAMPLES = """examples:
   python -m publish.regenerate --source ILSVRC --out DIR                the four sizes, in the zips upstream publishes
   python -m publish.regenerate --source ILSVRC --out DIR --sizes 32 --resample lanczos
@@ -65,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="keep every N-th class; labels stay",
     )
-    add("--skip-unreadable", action="store_true", help="leave out, count and list photographs that cannot be decoded")
+    add(
+        damage.LEAVE,
+        action="store_true",
+        help="leave out photographs that cannot be decoded, take damaged ones: both counted and listed",
+    )
     add_workers(add)
     add("--seed", type=whole_number(0), default=0, metavar="S", help="of the order of train (default: 0)")
     return parser
@@ -122,14 +125,12 @@ def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
 
 
 def _warn(made: "Sequence[Made]", subsample: int) -> None:
-    """Say what a person would otherwise find out in training: photographs left out, and originals that lack some."""
+    """Say what a person would otherwise find out in training: photographs left out or damaged, originals that lack."""
     from loaders.ilsvrc.layout import COUNTS
+    from loaders.sources.sidecar import SIDECAR
 
-    unreadable = made[0].unreadable
-    for name, why in list(unreadable.items())[:_SHOWN]:
-        print(f"left out: {name}: {why}", file=sys.stderr)
-    if unreadable:
-        print(f"{len(unreadable):,} unreadable photographs left out; the sidecar lists them all", file=sys.stderr)
+    damage.tell(made[0].unreadable, "left out", SIDECAR)
+    damage.tell(made[0].damaged, "damaged", SIDECAR)
     for split, kinds in made[0].skipped.items():
         for kind, count in sorted(kinds.items()):
             print(f"skipped: {count:,} of {split}: {kind}", file=sys.stderr)

@@ -21,10 +21,13 @@ from loaders.files.places import is_local
 from loaders.files.reading import read_ranges
 from loaders.files.typed import Count
 from loaders.formats.photos import I64, Photos
-from loaders.images.pillow import resized
+from loaders.images.jpeg import Damage
+from loaders.images.photographs import resized
+from publish.console.damage import LEAVE
 from publish.results import written
 
 U8 = npt.NDArray[np.uint8]
+_Resized = tuple[dict[int, U8], dict[int, str], dict[int, Damage]]
 I32 = npt.NDArray[np.int32]
 _SMALLEST, _LARGEST = 64, 512  # photographs in a chunk: about a second of work, and 8 MB of pixels for four sizes
 _WINDOW, _REMOTE_WINDOW = 32 << 20, 64 << 20  # bytes of rows put in order at a time: fewer, longer reads from a store
@@ -37,6 +40,7 @@ class _Facts:
     photos: Count
     stamp: str
     unreadable: Mapping[int, str]
+    damaged: Mapping[int, Damage]
     check: Count
     bytes: Count
 
@@ -44,6 +48,8 @@ class _Facts:
 @dataclass(frozen=True, kw_only=True)
 class Receipt(_Facts):
     """What came of a chunk: the place of each photograph left out and why, and the sum of the others at each size.
+
+    Of those, `damaged` has the ones that libjpeg warns about.
 
     `sums` is {size: int64 [3 S S]}, `check` the CRC-32 of the chunk's file, `bytes` its length; `stamp` is that of the
     photographs before they were read.
@@ -63,7 +69,7 @@ class Chunk:
     places: I64
     sizes: tuple[int, ...]
     resample: str
-    skip_unreadable: bool
+    allow_damaged: bool
 
     def __call__(self) -> Path:
         """Do the work, or take what an earlier run did, and return where the receipt is.
@@ -78,7 +84,7 @@ class Chunk:
         receipt = load(receipt_place)
         if receipt and self._is_done(receipt, stamp) and _is_whole(place, receipt):
             return receipt_place
-        blocks, unreadable = self._resize(photos)
+        blocks, unreadable, damaged = self._resize(photos)
         sums = {size: rows.sum(axis=0, dtype=np.int64) for size, rows in blocks.items()}
         order = np.argsort(self.places, kind="stable")
         content = b"".join(blocks[size][order].tobytes() for size in self.sizes)
@@ -90,6 +96,7 @@ class Chunk:
             photos=len(self.photos),
             stamp=stamp,
             unreadable=unreadable,
+            damaged=damaged,
             sums=sums,
             check=zlib_ng.crc32(content),
             bytes=len(content),
@@ -98,24 +105,29 @@ class Chunk:
         return receipt_place
 
     def _is_done(self, receipt: Receipt, stamp: str) -> bool:
-        return receipt.stamp == stamp and (self.skip_unreadable or not receipt.unreadable)
+        return receipt.stamp == stamp and (self.allow_damaged or not receipt.unreadable)
 
-    def _resize(self, photos: Photos) -> tuple[dict[int, U8], dict[int, str]]:
-        """Return {size: rows}, uint8 [n, 3 S S]; an unreadable photograph's row is zero."""
+    def _resize(self, photos: Photos) -> _Resized:
+        """Return {size: rows}, uint8 [n, 3 S S], and by place what is unreadable, whose row is zero, or damaged."""
         blocks = {size: np.zeros((len(self.photos), size, size, 3), np.uint8) for size in self.sizes}
         unreadable: dict[int, str] = {}
+        damaged: dict[int, Damage] = {}
         for i, (where, file) in enumerate(photos.read()):
             try:
-                for size, pixels in zip(self.sizes, resized(file, self.sizes, self.resample), strict=True):
-                    blocks[size][i] = np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
+                pictures, damage = resized(file, self.sizes, self.resample)
             except ValueError as error:
-                if not self.skip_unreadable:
+                if not self.allow_damaged:
                     raise SourceProblem(
-                        f"{where}: cannot be decoded ({error}). Get it again, or pass --skip-unreadable to leave out "
-                        "what cannot be read, counted and listed."
+                        f"{where}: cannot be decoded ({error}). Get it again, or pass {LEAVE} to leave out what cannot "
+                        "be decoded, counted and listed."
                     ) from error
                 unreadable[int(self.places[i])] = str(error)
-        return {size: _planar(pixels) for size, pixels in blocks.items()}, unreadable
+                continue
+            if damage:
+                damaged[int(self.places[i])] = damage
+            for size, pixels in zip(self.sizes, pictures, strict=True):
+                blocks[size][i] = np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
+        return {size: _planar(pixels) for size, pixels in blocks.items()}, unreadable, damaged
 
 
 def _planar(pixels: U8) -> U8:

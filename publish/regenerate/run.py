@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import PIL
+import simplejpeg
 from PIL import features
 
 from loaders import Problem, classes
@@ -27,7 +28,9 @@ from loaders.files.seen import check
 from loaders.files.typed import dumped
 from loaders.formats.photos import I64, Photos
 from loaders.ilsvrc.photos import find
+from loaders.images.jpeg import Damage
 from loaders.sources.sidecar import Regenerated, Sidecar
+from publish.console import damage
 from publish.console.progress import Progress
 from publish.regenerate import placing
 from publish.regenerate.chunks import chunks, joined, rows, stamp_of, take
@@ -40,6 +43,9 @@ _BATCHES = 10
 _FORMAT = 1  # goes up when the same photographs and settings give other bytes
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Settings:
     """What to make of which photographs, and where."""
@@ -50,7 +56,7 @@ class Settings:
     resample: str = "box"
     format: Literal["npz", "pickle"] = "npz"
     subsample: int = 1
-    skip_unreadable: bool = False
+    allow_damaged: bool = False
     seed: int = 0
 
     def config(self, size: int) -> str:
@@ -73,12 +79,14 @@ class Settings:
 class Split:
     """A split on its way: row r of its spill is photograph `order[r]`; `left_out` says why rows are not used.
 
-    `stamps` are those of its chunks' photographs, by number.
+    `damage` has the rows that are used although libjpeg warns about them. `stamps` are those of its chunks'
+    photographs, by number.
     """
 
     photos: Photos
     order: I64
     left_out: dict[int, str] = field(default_factory=dict)
+    damage: dict[int, Damage] = field(default_factory=dict)
     stamps: dict[int, str] = field(default_factory=dict)
     sums: dict[int, I64] = field(default_factory=dict)
 
@@ -88,21 +96,29 @@ class Split:
         return len(self.photos) - len(self.left_out)
 
     def unreadable(self) -> dict[str, str]:
-        """Return {file name: why it could not be read}."""
-        return {self.photos.names[self.order[row]].decode(): why for row, why in sorted(self.left_out.items())}
+        """Return {file name: why it could not be decoded}."""
+        return self._by_name(self.left_out)
+
+    def damaged(self) -> dict[str, Damage]:
+        """Return {file name: what libjpeg warned about}."""
+        return self._by_name(self.damage)
+
+    def _by_name(self, rows: Mapping[int, T]) -> dict[str, T]:
+        return {self.photos.names[self.order[row]].decode(): told for row, told in sorted(rows.items())}
 
 
 @dataclass(frozen=True)
 class Made:
-    """What there is now: rows by split, bytes by file, and the unreadable photographs. `is_new` if this run made it.
+    """What there is now: rows by split, bytes by file, and the unreadable and the damaged photographs by name.
 
-    `skipped` counts what was there and not taken, by split and kind.
+    `is_new` if this run made it; `skipped` counts what was there and not taken, by split and kind.
     """
 
     config: str
     rows: Mapping[str, int]
     files: Mapping[str, int]
     unreadable: Mapping[str, str]
+    damaged: Mapping[str, Damage]
     is_new: bool
     skipped: Mapping[str, Mapping[str, int]]
 
@@ -145,13 +161,13 @@ def _made(
 ) -> Made:
     config = settings.config(size)
     files = {name: listed.files[name].bytes for name in settings.files(size)}
-    unreadable = listed.regenerated[config].unreadable
-    return Made(config, listed.rows[f"imagenet_resized/{config}"], files, unreadable, is_new, skipped)
+    made, rows = listed.regenerated[config], listed.rows[f"imagenet_resized/{config}"]
+    return Made(config, rows, files, made.unreadable, made.damaged, is_new, skipped)
 
 
 def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
     """Return what names the content: the photographs, the settings, and the libraries that decode and resize."""
-    libraries = [PIL.__version__, features.version("libjpeg_turbo"), features.version("jpg")]
+    libraries = [PIL.__version__, features.version("libjpeg_turbo"), features.version("jpg"), simplejpeg.__version__]
     chosen = [settings.resample, settings.format, settings.subsample, settings.seed]
     facts = [_FORMAT, libraries, chosen, {split: photos.identity for split, photos in found.items()}]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
@@ -167,10 +183,17 @@ def _todo(settings: Settings, listed: Sidecar, found: Mapping[str, Photos], key:
 
 def _is_there(settings: Settings, listed: Sidecar, size: int, key: str) -> bool:
     known = listed.regenerated.get(settings.config(size))
-    if known is None or known.key != key or (known.unreadable and not settings.skip_unreadable):
+    if known is None or known.key != key or not (settings.allow_damaged or _is_sound(listed, settings.config(size))):
         return False
     places = {name: settings.out / name for name in settings.files(size)}
     return all(p.is_file() and p.stat().st_size == listed.files[name].bytes for name, p in places.items())
+
+
+def _is_sound(listed: Sidecar, config: str) -> bool:
+    """Say whether what was made needs no leave for damaged photographs."""
+    made, rows = listed.regenerated[config], listed.rows[f"imagenet_resized/{config}"]
+    much = any(damage.is_much(made.of(split, made.damaged), count) for split, count in rows.items())
+    return not made.unreadable and not much
 
 
 def _stage(settings: Settings, key: str, sizes: tuple[int, ...]) -> Path:
@@ -206,8 +229,9 @@ def _make(
 def _facts(settings: Settings, key: str, splits: Mapping[str, Split]) -> Regenerated:
     """Return what the sidecar is to say of each config, its files left out: what it was made of, what was left out."""
     unreadable = {name: why for split in splits.values() for name, why in split.unreadable().items()}
+    damaged = {name: what for split in splits.values() for name, what in split.damaged().items()}
     stamps = {name: joined(split.stamps[n] for n in sorted(split.stamps)) for name, split in splits.items()}
-    return Regenerated(key, (), unreadable, stamps, settings.seed, settings.subsample)
+    return Regenerated(key, (), unreadable, stamps, settings.seed, settings.subsample, damaged)
 
 
 def _order(split: str, rows: int, seed: int) -> I64:
@@ -228,12 +252,14 @@ def _spill_all(
     for name, split in splits.items():
         split.sums.update({size: np.zeros(3 * size * size, np.int64) for size in sizes})
         places = np.argsort(split.order)
-        cut = chunks(stage, name, split.photos, places, sizes, settings.resample, settings.skip_unreadable)
+        cut = chunks(stage, name, split.photos, places, sizes, settings.resample, settings.allow_damaged)
         todo += [Task(f"{name} photographs, chunk {chunk.number}", chunk) for chunk in cut]
     for finished in crew.run([todo]):
         receipt = take(finished.value)
         split = splits[receipt.split]
         split.left_out.update(receipt.unreadable)
+        split.damage.update(receipt.damaged)
+        damage.check(split.photos.root, split.damaged(), len(split.photos), settings.allow_damaged)
         split.stamps[receipt.number] = receipt.stamp
         for size, sums in receipt.sums.items():
             split.sums[size] += sums

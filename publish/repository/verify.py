@@ -1,6 +1,6 @@
 """A repository, in a folder or on the Hub, held against its manifest."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -133,14 +133,17 @@ def data(contents: Contents, expected: Manifest) -> Iterator[str]:
             yield from (f"{config} {split}: {fault}" for fault in _split_data(contents, entry))
 
 
-def _row_faults(shard: ShardEntry, labels: npt.NDArray[np.int64], file: pq.ParquetFile) -> list[str]:
-    """Return the images that cannot be decoded, and count the labels."""
+def _row_faults(
+    shard: ShardEntry, admitted: Collection[str], labels: npt.NDArray[np.int64], file: pq.ParquetFile
+) -> list[str]:
+    """Return the images that cannot be decoded, or are damaged and not admitted to be, and count the labels."""
     faults = []
     for rows in file.iter_batches(256):
-        try:
-            measure.decode_all(rows)
-        except Problem as problem:
-            faults.append(f"{shard.path}: {problem}")
+        for name, damage in measure.damage_of(rows):
+            if isinstance(damage, str):
+                faults.append(f"{shard.path}: {name}: expected an image that can be decoded whole, but {damage}")
+            elif name not in admitted:
+                faults.append(f"{shard.path}: {name}: is damaged, and the manifest does not say so ({damage})")
         if "label" in rows.schema.names:
             labels += measure.count_labels(rows)
     return faults
@@ -149,6 +152,6 @@ def _row_faults(shard: ShardEntry, labels: npt.NDArray[np.int64], file: pq.Parqu
 def _split_data(contents: Contents, entry: SplitEntry) -> Iterator[str]:
     labels = np.zeros(classes.COUNT, np.int64)
     for shard in entry.shards:
-        yield from _read(contents, shard, partial(_row_faults, shard, labels))
+        yield from _read(contents, shard, partial(_row_faults, shard, entry.damaged, labels))
     if tuple(labels.tolist()) != (entry.labels or (0,) * classes.COUNT):
         yield "the classes are not distributed as the manifest says"

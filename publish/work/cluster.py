@@ -36,7 +36,7 @@ T = TypeVar("T")
 CONNECT = 10.0  # seconds within which a scheduler answers
 WORKERS = 60.0  # seconds within which a cluster has a worker, at the start and when all are gone
 # What decides about the bytes of a shard or of a regenerated file.
-LIBRARIES = ("numpy", "pillow", "pyarrow", "zlib-ng")
+LIBRARIES = ("numpy", "pillow", "pyarrow", "simplejpeg", "zlib-ng")
 _INSTALL = "Install there what is installed here: this release of imagenet-variants[dask], and {}"
 
 

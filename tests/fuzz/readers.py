@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders import Problem, classes
+from loaders import Batch, Problem, classes
 from loaders import downsampled_imagenet as downsampled
 from loaders import imagenet2012_subset as subset
 from loaders import imagenet_resized as resized
@@ -336,13 +336,14 @@ def _photo_seeds() -> list[bytes]:
 
 def _read_photo(folder: Path) -> Any:
     """As a build decodes it, and as it is made smaller."""
-    from loaders.images.pillow import resized
+    from loaders.images.photographs import resized
 
     data = (folder / "a.JPEG").read_bytes()
     rows = pa.record_batch(
         [images([data]), integers(np.array([1])), strings(["a.JPEG"])], names=["image", "label", "file_name"]
     )
-    measure.decode_all(rows)
+    list(measure.damage_of(rows))
+    measure.of_batch(Batch(rows))
     try:
         return resized(data, (8, 32), "box")
     except ValueError as error:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from loaders.images import png_file
-from loaders.images.pillow import resized
+from loaders.images.photographs import resized
 from publish.sample import archives as writers
 from tests.kit import archives
 from tests.kit.refusals import refused, says
@@ -74,7 +74,7 @@ def test_an_interlaced_picture_that_is_not_whole_is_refused(stream: bytes) -> No
 @pytest.mark.keeps("S29")
 def test_a_photograph_that_is_a_png_and_not_whole_is_refused() -> None:
     """As ILSVRC has one; what stands behind its end is none of its pixels."""
-    assert resized(archives.png(PICTURE) + b"more", (32,), "box") == [PICTURE.tobytes()]
+    assert resized(archives.png(PICTURE) + b"more", (32,), "box") == ([PICTURE.tobytes()], None)
     with pytest.raises(ValueError, match="too few"):
         resized(png(STREAMS["10 of 32 rows"][0]), (32,), "box")
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from loaders import SourceProblem
+from loaders import Problem, SourceProblem
+from loaders.files.seen import Seen
 from publish.build import plan
 from publish.build.run import Options, run
 from publish.repository.folder import Folder
 from publish.work.processes import Processes
+from publish.work.shared import sees
 from publish.work.tasks import Finished, T, Task
 from tests.kit import archives
 from tests.kit.building import make, tree
@@ -62,3 +64,16 @@ def test_a_file_replaced_behind_the_last_shard(name: str, tmp_path: Path) -> Non
     with pytest.raises(SourceProblem, match=f"{name}: was replaced or written to"):
         built(made, make(tmp_path / "out"), Changing(1, lambda: touched(laid.folder / name)))
     assert tree(tmp_path / "out") == {}
+
+
+@pytest.mark.keeps("S27")
+def test_a_worker_that_sees_another_archive_is_refused(tmp_path: Path) -> None:
+    """As one on another machine would be, before it is given anything to do."""
+    (tmp_path / "a.tar").write_bytes(b"first")
+    seen = Seen.of(tmp_path / "a.tar")
+    sees([seen], [tmp_path])
+    touched(tmp_path / "a.tar")
+    with pytest.raises(Problem, match=r"sees no .*/a.tar as it is here: expected the same archives"):
+        sees([seen], [])
+    with pytest.raises(Problem, match=r"sees no .*/val as it is here"):
+        sees([], [tmp_path / "val"])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from loaders import classes
 from loaders.ilsvrc.photos import find
-from loaders.images.pillow import FILTERS
+from loaders.images.photographs import FILTERS
 from publish.regenerate import __main__ as regenerate
 from publish.regenerate.chunks import chunks, take
 from tests.kit import archives

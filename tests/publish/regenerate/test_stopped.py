@@ -167,7 +167,7 @@ def test_a_photograph_mended_after_a_kill_is_in_what_was_packed_already(
     path.write_bytes(file[:100])
     with monkeypatch.context() as patched:
         patched.setattr("publish.regenerate.placing.put", _stop)
-        assert attempt(folder, out, "--skip-unreadable") == 130
+        assert attempt(folder, out, "--allow-damaged") == 130
     path.write_bytes(file)
     assert attempt(folder, out) == 0
     assert sidecar(out)["rows"]["imagenet_resized/8x8"]["train"] == len(originals.rows("train"))

@@ -17,6 +17,7 @@ from publish.regenerate.run import Settings, run
 from publish.results import locked
 from publish.sample import archives
 from publish.work.processes import Processes
+from tests.kit import contract
 from tests.kit.building import tree
 from tests.kit.refusals import cut, says
 from tests.kit.regenerating import Originals, final_files, lay_folders, lay_tars, plain_pillow, sidecar, train_zips
@@ -120,7 +121,7 @@ def test_an_unreadable_photograph_is_named(
     originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lay_tars(tmp_path / "in", damaged(originals))
-    refused(tmp_path / "in", tmp_path / "out", capsys, two_names(originals)[0], "truncated", "--skip-unreadable")
+    refused(tmp_path / "in", tmp_path / "out", capsys, two_names(originals)[0], "truncated", "--allow-damaged")
 
 
 def test_unreadable_photographs_are_left_out_counted_and_listed(
@@ -129,9 +130,9 @@ def test_unreadable_photographs_are_left_out_counted_and_listed(
     lay_tars(tmp_path / "in", damaged(originals))
     assert attempt(tmp_path / "in", tmp_path / "out") == 1
     capsys.readouterr()
-    assert attempt(tmp_path / "in", tmp_path / "out", "--skip-unreadable") == 0
+    assert attempt(tmp_path / "in", tmp_path / "out", "--allow-damaged") == 0
     said = capsys.readouterr()
-    says(said.err, *two_names(originals), "truncated", "neither a JPEG nor a PNG", "2 unreadable photographs left out")
+    says(said.err, *two_names(originals), "truncated", "neither a JPEG nor a PNG", "left out: 2 in all")
     kept = [row for row in originals.rows("train") if row[0] not in two_names(originals)]
     batches = [batch for _, batch in train_zips(tmp_path / "out", 8)]
     found = [(row.tobytes(), int(n)) for b in batches for row, n in zip(b["data"], b["labels"], strict=True)]
@@ -141,14 +142,45 @@ def test_unreadable_photographs_are_left_out_counted_and_listed(
     facts = sidecar(tmp_path / "out")
     assert facts["rows"]["imagenet_resized/8x8"]["train"] == len(kept)
     assert sorted(facts["regenerated"]["8x8"]["unreadable"]) == two_names(originals)
+    (train, validation) = contract.plans("imagenet_resized", "8x8", tmp_path / "out")
+    assert [sum(plan.skipped.values()) for plan in (train, validation)] == [2, 0]
 
 
 def test_a_run_without_leave_does_not_take_what_leave_made(originals: Originals, tmp_path: Path) -> None:
     lay_tars(tmp_path / "in", damaged(originals))
-    assert attempt(tmp_path / "in", tmp_path / "out", "--skip-unreadable") == 0
+    assert attempt(tmp_path / "in", tmp_path / "out", "--allow-damaged") == 0
     before = files_of(tmp_path / "out")
     assert attempt(tmp_path / "in", tmp_path / "out") == 1
     assert files_of(tmp_path / "out") == before
+
+
+def half(file: bytes) -> bytes:
+    """Return half of a photograph with an end mark, of which libjpeg makes a picture."""
+    return file[: len(file) // 2] + b"\xff\xd9"
+
+
+@pytest.mark.keeps("S28")
+def test_a_damaged_photograph_is_taken_with_leave_alone(
+    originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = two_names(originals)[0]
+    (file,) = [file for each, file, _ in originals.rows("train") if each == name]
+    lay_tars(tmp_path / "in", broken(originals, {name: half(file)}))
+    refused(tmp_path / "in", tmp_path / "out", capsys, "1 of 207 photographs damaged", name, "--allow-damaged")
+    assert attempt(tmp_path / "in", tmp_path / "out", "--allow-damaged") == 0
+    says(capsys.readouterr().err, f"damaged: {name}: Corrupt JPEG data", "damaged: 1 in all")
+    rows = [row.tobytes() for _, batch in train_zips(tmp_path / "out", 8) for row in batch["data"]]
+    assert len(rows) == len(originals.rows("train"))
+    assert plain_pillow(half(file), 8) in rows
+    facts = sidecar(tmp_path / "out")["regenerated"]["8x8"]
+    assert (list(facts["damaged"]), facts["unreadable"]) == ([name], {})
+    (train, validation) = contract.plans("imagenet_resized", "8x8", tmp_path / "out")
+    assert ([*train.damaged], [*validation.damaged]) == ([name], [])
+    before = files_of(tmp_path / "out")
+    assert attempt(tmp_path / "in", tmp_path / "out") == 1
+    assert files_of(tmp_path / "out") == before
+    assert attempt(tmp_path / "in", tmp_path / "out", "--allow-damaged") == 0
+    assert "there already" in capsys.readouterr().out
 
 
 # Archives and folders
