@@ -1,10 +1,13 @@
 """`python -m publish.preview [DIR_OR_ORG/NAME]`: see datasets in the browser as their Hub pages will be."""
 
 import argparse
+import importlib
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from typing import Any
 
 from loaders import Problem
 from publish.hub import exits
@@ -30,24 +33,28 @@ def _port(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from publish.preview import place
-
-    found = place.find(options.repository, options.revision)
+    found = _imported("place").find(options.repository, options.revision)
     if len(found.names) == 1:
         found.dataset(found.names[0])  # what is wrong with the only one is said here, and not in the page
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
+    with tempfile.TemporaryDirectory(prefix="preview-") as own, closing(found.reader), suppress(KeyboardInterrupt):
+        found.reader.start()  # it imports what it needs while this process does
+        # Read when it is imported. Left to itself it writes to a folder that all users of a machine share.
+        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": own}
+        serve = _imported("serve")
+        with serve.bind(options.port) as listening:
+            told = f"{options.repository} is shown at {{}} (Ctrl-C ends it; the address is for you alone)"
+            serve.serve(found, listening, lambda url: print(told.format(url), flush=True))
+    return 0
+
+
+def _imported(name: str) -> Any:
+    """Return a module of the preview; raises Problem where what it needs is not installed."""
     try:
-        from publish.preview import serve
+        return importlib.import_module(f"publish.preview.{name}")
     except ModuleNotFoundError as error:
         raise Problem(
             f"{error.name} is not installed: install the extra `preview` (pip install -e '.[preview]')."
         ) from error
-    with serve.bind(options.port) as listening, closing(found.reader), suppress(KeyboardInterrupt):
-        found.reader.start()  # it imports while the page is made
-        serve.serve(
-            found, listening, lambda url: print(f"{options.repository} is shown at {url} (Ctrl-C ends it)", flush=True)
-        )
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ served. `publish.preview.reader` is the other end; a request and an answer are e
 import json
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from loaders.images.arrow import PARQUET_ERRORS
-from publish.console.progress import megabytes
+from publish.preview import card
 from publish.preview.shard import Refused, Shard, labels
 from publish.preview.sparse import Missing, Sparse
 
@@ -26,26 +26,26 @@ _HEAD = 4  # bytes that say how long the JSON is
 Answer = tuple[dict[str, Any], bytes]
 
 
-def serve(connection: Connection) -> None:
-    """Answer requests until the other end is closed."""
+def serve(connection: Connection, room: int) -> None:
+    """Answer requests until the other end is closed, in so many bytes of memory over what the libraries take."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end is stopped by it, and closes
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    _limit_memory()
+    _limit_memory(room)
     answers = Answers()
     connection.send_bytes(packed({}))
     while True:
         try:
             request, body = unpacked(connection.recv_bytes())
-        except EOFError:
+        except (EOFError, OSError):
             return
         connection.send_bytes(packed(*answers.of(request, body)))
 
 
-def _limit_memory() -> None:
+def _limit_memory(room: int) -> None:
     with suppress(OSError, ValueError):  # no /proc: what the footer claims is the only bound there
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (now + ROOM, now + ROOM))
+        resource.setrlimit(resource.RLIMIT_AS, (now + room, now + room))
 
 
 def packed(head: dict[str, Any], body: bytes = b"") -> bytes:
@@ -63,8 +63,16 @@ def unpacked(message: bytes) -> Answer:
     return head, message[end:]
 
 
+def _card(body: bytes, paths: Sequence[str], sizes: Sequence[int]) -> bytes:
+    """Return a card as HTML, given its pictures and then its text."""
+    pictures = {}
+    for path, size in zip(paths, sizes, strict=True):
+        pictures[path], body = body[:size], body[size:]
+    return card.shown(body.decode(errors="replace"), pictures.__getitem__).encode()
+
+
 def _too_large() -> str:
-    return f"reading it takes more than {megabytes(ROOM)} of memory, which the preview does not give it"
+    return "reading it takes more memory than the preview gives it"
 
 
 def _spelled(error: Exception) -> str:
@@ -101,6 +109,8 @@ class Answers:
         asked: dict[str, Callable[[], Answer]] = {
             "names": lambda: ({"names": self._opened(request).names()}, b""),
             "rows": lambda: (self._opened(request).page(request["numbers"]), b""),
+            "paths": lambda: ({"paths": card.paths(body.decode(errors="replace"))}, b""),
+            "card": lambda: ({}, _card(body, request["paths"], request["sizes"])),
             "labels": lambda: ({}, labels(Sparse(request["size"], request["spans"], body), request["rows"])),
         }
         return asked[request["what"]]()

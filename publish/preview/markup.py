@@ -15,7 +15,7 @@ _MOST_BARS = 10_000
 def rows(page: Page, names: Sequence[str]) -> str:
     """Return rows as a list of images with their labels, and above them what is to be told of them."""
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in page.notes)
-    return _inert(f'{notes}<ol class="rows">{"".join(_row(row, names) for row in page.rows)}</ol>')
+    return inert(f'{notes}<ol class="rows">{"".join(_row(row, names) for row in page.rows)}</ol>')
 
 
 def _row(row: Row, names: Sequence[str]) -> str:
@@ -45,7 +45,7 @@ def _image(row: Row, text: str) -> str:
 
 def message(text: str) -> str:
     """Return what is wrong, in place of what cannot be shown."""
-    return _inert(f'<p class="problem" role="alert">{escape(text)}</p>')
+    return inert(f'<p class="problem" role="alert">{escape(text)}</p>')
 
 
 def statistics(entry: SplitEntry, names: Sequence[str]) -> str:
@@ -55,7 +55,7 @@ def statistics(entry: SplitEntry, names: Sequence[str]) -> str:
     facts += [("rows with an earlier row's image", f"{entry.duplicates:,}")]
     facts += [("mean (R, G, B)", _triple(entry.mean)), ("standard deviation", _triple(entry.deviation))]
     lines = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
-    return _inert(f'<table class="facts">{lines}</table>{_histogram(entry.labels, names)}')
+    return inert(f'<table class="facts">{lines}</table>{_histogram(entry.labels, names)}')
 
 
 def _triple(values: Sequence[float]) -> str:
@@ -81,7 +81,7 @@ def _histogram(counts: Sequence[int], names: Sequence[str]) -> str:
     )
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Return HTML in which the page's own templates find nothing to fill in."""
     return text.translate(_TEMPLATES)
 

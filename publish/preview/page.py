@@ -10,8 +10,9 @@ import gradio as gr
 import numpy as np
 
 from loaders import Problem
-from publish.preview import card, markup
+from publish.preview import markup
 from publish.preview.place import Dataset, Place
+from publish.preview.reader import NotRead
 
 ROWS = 100
 _EVERY = -1  # the choice of no class
@@ -35,7 +36,7 @@ class _Parts:
     where: gr.Markdown
     rows: gr.HTML
     statistics: gr.HTML
-    card: gr.Markdown
+    card: gr.HTML
 
 
 Updates = dict[Any, Any]
@@ -71,7 +72,7 @@ def _lay(place: Place) -> _Parts:
     with gr.Tab("Statistics"):
         statistics = gr.HTML(elem_id="statistics")
     with gr.Tab("Card"):
-        text = gr.Markdown(elem_id="card", latex_delimiters=[], header_links=True)
+        text = gr.HTML(elem_id="card")
     return _Parts(shown, dataset, config, split, load, label, row, before, after, where, rows, statistics, text)
 
 
@@ -208,11 +209,7 @@ def _load(dataset: Dataset, config: str, split: str) -> str:
 
 
 def _card(dataset: Dataset) -> str:
-    def read(path: str) -> bytes:
-        with dataset.contents.open(path) as file:
-            return bytes(file.read())
-
     try:
-        return card.shown(dataset.card(), read)
-    except (OSError, KeyError) as error:
-        return f"README.md cannot be read: {error}"
+        return markup.inert(dataset.card())
+    except (OSError, KeyError, NotRead, Problem) as error:
+        return markup.message(f"README.md cannot be shown: {error}.")

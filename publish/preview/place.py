@@ -9,10 +9,13 @@ from huggingface_hub.constants import ENDPOINT
 
 from loaders import Problem
 from publish import manifest
+from publish.card import merge
+from publish.console.progress import megabytes
 from publish.hub.client import Repository
 from publish.hub.contents import on_hub
 from publish.manifest import Manifest
-from publish.preview.reader import Reader
+from publish.preview import card
+from publish.preview.reader import Budget, NotRead, Reader
 from publish.preview.rows import Split
 from publish.repository import shown, verify
 from publish.repository.contents import Contents, FolderContents
@@ -45,9 +48,28 @@ class Dataset:
         return self._splits[config, split]
 
     def card(self) -> str:
-        """Return the text of the card."""
-        with self.contents.open("README.md") as file:
-            return str(file.read().decode(errors="replace"))
+        """Return the card as HTML; raises NotRead and OSError for one that is not shown."""
+        text = self._read("README.md", merge.MOST)
+        if len(text) > merge.MOST:
+            raise NotRead(f"it has more than {megabytes(merge.MOST)}")
+        budget = Budget(self.reader, card.SECONDS)
+        pictures = self._pictures(budget.ask({"what": "paths"}, text)[0]["paths"])
+        request = {"what": "card", "paths": list(pictures), "sizes": [len(data) for data in pictures.values()]}
+        return budget.ask(request, b"".join([*pictures.values(), text]))[1].decode()
+
+    def _pictures(self, paths: list[str]) -> dict[str, bytes]:
+        """Return the files of some pictures, those that are there, until they are more than a card may have."""
+        found: dict[str, bytes] = {}
+        there = self.contents.sizes()
+        for path in paths[: card.MOST]:
+            if path in there and sum(map(len, found.values())) <= card.MOST_PICTURES:
+                found[path] = self._read(path, card.MOST_PICTURE)
+        return found
+
+    def _read(self, path: str, most: int) -> bytes:
+        """Return the bytes of a file, no more than one over the most."""
+        with self.contents.open(path) as file:
+            return bytes(file.read(most + 1))
 
 
 class Place:

@@ -21,8 +21,8 @@ class NotRead(Exception):
 class Reader:
     """A process that reads shards, started when it is first asked and again after it died."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
+    def __init__(self, room: int = child.ROOM) -> None:
+        self._lock, self._room = Lock(), room
         self._process: Any = None
         self._connection: Any = None
 
@@ -37,7 +37,7 @@ class Reader:
             self._start()
             self._ready()
 
-    def ask(self, request: dict[str, Any], body: bytes = b"", seconds: float = SECONDS) -> child.Answer:
+    def ask(self, request: dict[str, Any], body: bytes, seconds: float) -> child.Answer:
         """Return the answer to a request; raises NotRead for a problem, and when the time is over."""
         with self._lock:
             self._start()
@@ -63,7 +63,9 @@ class Reader:
         os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # read as pyarrow is imported: others reserve a gigabyte
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=child.serve, args=(theirs,), daemon=True, name="preview-reader")
+        self._process = context.Process(
+            target=child.serve, args=(theirs, self._room), daemon=True, name="preview-reader"
+        )
         self._process.start()
         theirs.close()
         self._is_ready = False
@@ -84,7 +86,7 @@ class Reader:
 
     def _receive(self, seconds: float) -> bytes:
         if not self._connection.poll(max(seconds, 0.0)):
-            raise NotRead(f"reading it took more than {SECONDS:.0f} s, which the preview does not give it")
+            raise NotRead("reading it takes more time than the preview gives it")
         found: bytes = self._connection.recv_bytes(_MOST)
         return found
 
@@ -98,7 +100,7 @@ class Reader:
 
 
 class Budget:
-    """The seconds that are left of those that one page may take."""
+    """The seconds that are left of those that one page, or one card, may take."""
 
     def __init__(self, reader: Reader, seconds: float = SECONDS) -> None:
         self._reader, self._left, self._lock = reader, seconds, Lock()

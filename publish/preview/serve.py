@@ -1,5 +1,6 @@
 """The page served on loopback, to this machine's browser alone, with nothing in it that is fetched from elsewhere."""
 
+import secrets
 import socket
 from collections.abc import Callable
 from importlib.resources import files
@@ -12,34 +13,18 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from loaders import Problem
 from publish.preview import page
+from publish.preview.guard import Guard
 from publish.preview.place import Place
 
 HOST = "127.0.0.1"
-# Whatever a card or Gradio itself asks for, the browser asks nobody but this server.
-_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'; form-action 'self'"
 _FONTS: dict[str, Any] = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
-class _Policy:
-    """Adds the content security policy to every answer."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_policy(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", _POLICY.encode())]
-            await send(message)
-
-        await self._app(scope, receive, with_policy)
-
-
-def application(place: Place) -> FastAPI:
-    """Return the page as an application."""
+def application(place: Place, secret: str) -> FastAPI:
+    """Return the page as an application, under the path that is the secret."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(_Policy)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    app.add_middleware(Guard, secret=secret)
     css = (files("publish.preview") / "page.css").read_text(encoding="utf-8")
     settings: dict[str, Any] = {
         "run_history": False,
@@ -48,7 +33,9 @@ def application(place: Place) -> FastAPI:
         "mcp_server": False,
         "pwa": False,
     }
-    gr.mount_gradio_app(app, page.build(place), path="/", css=css, theme=gr.themes.Default(**_FONTS), **settings)
+    gr.mount_gradio_app(
+        app, page.build(place), path=f"/{secret}", css=css, theme=gr.themes.Default(**_FONTS), **settings
+    )
     return app
 
 
@@ -66,7 +53,8 @@ def bind(port: int) -> socket.socket:
 
 def serve(place: Place, listening: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve the page until the process is asked to end."""
-    config = uvicorn.Config(application(place), log_level="warning", timeout_graceful_shutdown=1)
+    secret = secrets.token_urlsafe(24)
+    config = uvicorn.Config(application(place, secret), log_level="warning", timeout_graceful_shutdown=1)
     listening.listen()
-    ready(f"http://{HOST}:{listening.getsockname()[1]}/")
+    ready(f"http://{HOST}:{listening.getsockname()[1]}/{secret}/")
     uvicorn.Server(config).run(sockets=[listening])

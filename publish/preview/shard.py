@@ -19,7 +19,7 @@ MOST_ROWS = 10_000_000  # of a shard; ours have up to 160,146
 MOST_CLASSES = 10_000
 MOST_TEXTS = 8  # columns beside image and label
 _LONGEST = 200  # characters of a text
-_SECONDS = 6.0  # for the images of a page
+SECONDS = 6.0  # for the images of a page
 
 
 class Refused(Exception):
@@ -97,12 +97,12 @@ class Shard:
 
     def _shown(self, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield what is shown of each image, or why none is, until the time for a page is over."""
-        end = time.monotonic() + _SECONDS
+        end = time.monotonic() + SECONDS
         for number in numbers:
             if self._images is None:
                 yield {}
             elif time.monotonic() > end:
-                yield {"why": f"not decoded: the images before it took {_SECONDS:.0f} s"}
+                yield {"why": f"not decoded: the images before it took {SECONDS:.0f} s"}
             else:
                 yield _image_of(self._images[number])
 

@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -70,8 +71,11 @@ def test_without_gradio_it_says_what_to_install(built: Path) -> None:
     assert done.stderr == "error: gradio is not installed: install the extra `preview` (pip install -e '.[preview]').\n"
 
 
-def fetch(address: str, path: str = "", host: str | None = None) -> tuple[int, dict[str, str], str]:
-    request = urllib.request.Request(address + path, headers={"Host": host} if host else {})
+def fetch(
+    address: str, path: str = "", host: str | None = None, data: bytes | None = None, **more: str
+) -> tuple[int, dict[str, str], str]:
+    headers = {name.replace("_", "-"): value for name, value in more.items()} | ({"Host": host} if host else {})
+    request = urllib.request.Request(address + path, data, headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, dict(answer.headers), answer.read().decode()
@@ -91,7 +95,58 @@ def test_the_page_asks_nobody_else(address: str) -> None:
 def test_another_name_for_this_machine_is_not_answered(address: str) -> None:
     """A page from elsewhere whose name is made to lead here reads nothing."""
     assert fetch(address, host="evil.example")[0] == 400
-    assert fetch(address, host=f"localhost:{address.rpartition(':')[2].strip('/')}")[0] == 200
+    assert fetch(address, host=f"localhost:{urlsplit(address).port}")[0] == 200
+
+
+ASKED = b'{"data": [], "fn_index": 0, "session_hash": "x"}'
+OTHERS: dict[str, dict[str, str]] = {
+    "another website": {"Origin": "https://example.org"},
+    "another port": {"Origin": "http://127.0.0.1:9"},
+    "no origin to tell": {"Origin": "null"},
+    "a website's picture": {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Dest": "image"},
+    "another port's script": {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Dest": "script"},
+    "a website's form": {"Origin": "https://example.org", "Content_Type": "multipart/form-data; boundary=x"},
+}
+
+
+@pytest.mark.parametrize("who", OTHERS)
+@pytest.mark.keeps("V3")
+def test_another_page_is_not_answered(who: str, address: str) -> None:
+    for path, data in (("", None), ("config", None), ("gradio_api/run/predict", ASKED), ("gradio_api/upload", b"x")):
+        assert fetch(address, path, data=data, **OTHERS[who])[0] == 403, path
+
+
+@pytest.mark.keeps("V3")
+def test_who_does_not_know_the_secret_is_told_where_it_is(address: str) -> None:
+    """Another user of the machine sees the port, and nothing behind it."""
+    root = f"http://{urlsplit(address).netloc}/"
+    for path in ("", "config", "gradio_api/info", "assets/x.js", "x" * 32 + "/config", "%2e%2e/config", "//config"):
+        status, _, said = fetch(root, path)
+        assert (status, "the address that `python -m publish.preview` printed" in said) == (403, True), path
+    assert fetch(root, "gradio_api/run/predict", data=ASKED)[0] == 403
+    assert fetch(root, "favicon.ico")[0] == 204
+
+
+@pytest.mark.keeps("V3")
+def test_nothing_is_uploaded(address: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nhello\r\n--x--\r\n'
+    for path in ("gradio_api/upload", "gradio_api/upload?upload_id=1", "upload", "gradio_api/component_server"):
+        said = fetch(address, path, data=body, Content_Type="multipart/form-data; boundary=x")
+        assert (said[0], said[2]) == (403, "The preview takes no files and serves none.\n"), path
+    assert fetch(address, "gradio_api/run/predict", data=b"x" * 100_000)[0] == 403
+
+
+@pytest.mark.keeps("V3")
+def test_another_s_folder_for_temporary_files_is_not_used(built: Path, tmp_path: Path, address: str) -> None:
+    """On a machine of many users `gradio` may lie in the shared one already; what is ours is for its user alone."""
+    (tmp_path / "gradio").write_text("another user's")
+    with served(built, env=building.environment(TMPDIR=str(tmp_path))) as other:
+        assert fetch(other)[0] == 200
+        (own,) = tmp_path.glob("preview-*")
+        assert own.stat().st_mode & 0o777 == 0o700
+    secrets = [urlsplit(each).path.strip("/") for each in (address, other)]
+    assert secrets[0] != secrets[1]
+    assert all(len(secret) >= 32 for secret in secrets)
 
 
 def test_no_file_of_the_machine_is_served(address: str, built: Path) -> None:

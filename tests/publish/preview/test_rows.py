@@ -204,6 +204,7 @@ ODD: dict[str, tuple[dict[str, Any], object, str]] = {
 
 
 @pytest.mark.parametrize("kind", ODD)
+@pytest.mark.keeps("V4")
 def test_other_types_than_expected_are_told(kind: str, tmp_path: Path) -> None:
     columns, features, note = ODD[kind]
     found = odd(tmp_path, columns, features)
