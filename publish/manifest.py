@@ -16,7 +16,7 @@ from loaders.files.typed import Count, Sha256, dumped, parsed
 from loaders.images.jpeg import Damage
 
 NAME = "manifest.json"
-_MOST_BYTES = 16 << 20  # ours have up to 100 kB
+MOST_BYTES = 16 << 20  # ours have up to 100 kB
 _MOST_SHARDS = 4096  # of a split; ours have up to 96
 # No part of a path starts with a dot, none is empty.
 _PATH = Annotated[str, Meta(pattern=r"(?a)\A(?:[\w-][\w.-]*/)*[\w-][\w.-]*\Z")]
@@ -118,7 +118,7 @@ class Manifest:
 def load(text: bytes | str, where: str) -> Manifest:
     """Read a manifest; raises Problem when it is not one, or names a path that leads out of its repository."""
     try:
-        if len(text) > _MOST_BYTES:
+        if len(text) > MOST_BYTES:
             raise ValueError(f"{len(text):,} bytes")
         return _checked(parsed(text, Manifest))
     except (ValueError, KeyError) as error:

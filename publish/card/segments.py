@@ -48,8 +48,16 @@ def read(text: str, where: str) -> Card:
     return Card(*divided(text, where))
 
 
+MOST = 512_000  # bytes of a card; ours have 24 kB
+
+
 def decoded(content: bytes, where: str) -> str:
-    """Return the text of a card; raises Problem for what is not UTF-8."""
+    """Return the text of a card; raises Problem for what is not UTF-8, and for more than a card has."""
+    if len(content) > MOST:
+        raise Problem(
+            f"{where}: expected a card of up to {MOST:,} bytes, found more. Shorten it there, or replace it with "
+            "--overwrite-card."
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:

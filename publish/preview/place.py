@@ -9,7 +9,7 @@ from huggingface_hub.constants import ENDPOINT
 
 from loaders import Problem
 from publish import manifest
-from publish.card import merge
+from publish.card import segments
 from publish.console.progress import megabytes
 from publish.hub.client import Repository
 from publish.hub.contents import on_hub
@@ -49,9 +49,9 @@ class Dataset:
 
     def card(self) -> str:
         """Return the card as HTML; raises NotRead and OSError for one that is not shown."""
-        text = self._read("README.md", merge.MOST)
-        if len(text) > merge.MOST:
-            raise NotRead(f"it has more than {megabytes(merge.MOST)}")
+        text = self._read("README.md", segments.MOST)
+        if len(text) > segments.MOST:
+            raise NotRead(f"it has more than {megabytes(segments.MOST)}")
         budget = Budget(self.reader, card.SECONDS)
         pictures = self._pictures(budget.ask({"what": "paths"}, text)[0]["paths"])
         request = {"what": "card", "paths": list(pictures), "sizes": [len(data) for data in pictures.values()]}

@@ -13,7 +13,7 @@ from typing import Any
 import loaders
 from loaders import Problem
 from publish.card.owned import default
-from publish.card.segments import read
+from publish.card.segments import MOST, decoded, read
 from publish.console.progress import megabytes, table
 from publish.manifest import Manifest, SplitEntry
 from publish.repository.contents import Contents
@@ -78,7 +78,9 @@ def faults(contents: Contents) -> list[str]:
             "which config: build or publish the repository again."
         )
     with contents.open("README.md") as file:
-        data = read(file.read().decode(errors="replace"), f"{contents.name}/README.md").front.values
+        data = read(
+            decoded(file.read(MOST + 1), f"{contents.name}/README.md"), f"{contents.name}/README.md"
+        ).front.values
     found = [f"README.md: configs: {fault}" for fault in _config_faults(data)]
     infos = _dicts(data.get("dataset_info"))
     named = [info.get("config_name") for info in infos if "features" in info]

@@ -14,7 +14,7 @@ from loaders.images.arrow import PARQUET_ERRORS
 from publish import manifest
 from publish.build import measure
 from publish.card.owned import is_same, joined, names, owned
-from publish.card.segments import decoded, read
+from publish.card.segments import MOST, decoded, read
 from publish.console.exits import discreet
 from publish.manifest import Manifest, ShardEntry, SplitEntry
 from publish.repository.contents import Contents
@@ -25,7 +25,7 @@ def read_manifest(contents: Contents) -> Manifest:
     if manifest.NAME not in contents.sizes():
         raise Problem(f"{contents.name}: expected a {manifest.NAME}, found none: this project did not make it.")
     with contents.open(manifest.NAME) as file:
-        return manifest.load(file.read(), f"{contents.name}/{manifest.NAME}")
+        return manifest.load(file.read(manifest.MOST_BYTES + 1), f"{contents.name}/{manifest.NAME}")
 
 
 def files(contents: Contents, expected: Manifest, every: bool = True) -> list[str]:
@@ -96,7 +96,7 @@ def _read(contents: Contents, shard: ShardEntry, look: Callable[[pq.ParquetFile]
 
 def _card(contents: Contents, expected: Manifest) -> list[str]:
     with contents.open("README.md") as file:
-        text = decoded(file.read(), f"{contents.name}/README.md")
+        text = decoded(file.read(MOST + 1), f"{contents.name}/README.md")
     found, known = read(text, f"{contents.name}/README.md").front.values, names(expected)
     return [
         f"README.md: {key} is not what the manifest says"

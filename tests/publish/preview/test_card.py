@@ -14,7 +14,7 @@ from PIL import Image
 from loaders import Problem
 from publish.preview import card, page, place
 from publish.preview.reader import Budget, NotRead, Reader
-from publish.repository import verify
+from publish.repository import shown
 from tests.kit import making
 
 
@@ -203,7 +203,7 @@ def test_a_card_of_many_bytes_is_not_read(built: Path, tmp_path: Path) -> None:
     dataset = place.find(str(repository), "main").dataset(str(repository))
     assert "README.md cannot be shown: it has more than 512 kB" in page._card(dataset)
     with pytest.raises(Problem, match="expected a card of up to 512,000 bytes, found more"):
-        verify.read_card(dataset.contents)
+        shown.faults(dataset.contents)
 
 
 def test_a_picture_of_many_bytes_is_not_read(built: Path, tmp_path: Path) -> None:
