@@ -16,7 +16,7 @@ from loaders._errors import SourceProblem
 from loaders.base import forms
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
-from loaders.formats import tars
+from loaders.formats import index, tars
 from loaders.images import arrow, png, png_file
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
@@ -69,7 +69,7 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 
 def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     (archive,) = found.archives[split.name]
-    members = tars.scan(archive.path)
+    members = index.members(archive.path)
     _check_names(archive.path, members.names)
     check_rows(DATASET.name, config.name, split, len(members.names), found, partial)
     jobs = tuple(_jobs(config, archive, members, shard_rows(len(members.names), split)))

@@ -13,7 +13,7 @@ from loaders._errors import SourceProblem
 from loaders.base import forms, photos
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
-from loaders.formats import tars
+from loaders.formats import index, tars
 from loaders.formats.photos import Holder, Photos
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
@@ -62,7 +62,7 @@ FORMS = (Form("tar of photographs", "`imagenetv2-{matched-frequency,threshold0.7
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut the test split into shards of equal rows, in a pseudo-random order."""
     (split,), (archive,) = config.splits, found.archives["test"]
-    members = tars.scan(archive.path)
+    members = index.members(archive.path)
     rows = _photos(archive, members)
     if not partial and not found.rows:
         _check_classes(archive, rows)

@@ -113,8 +113,12 @@ def is_remote_error(error: BaseException) -> bool:
 def told(error: BaseException, out: Path | None) -> str | None:
     """Return what an error of the system or of a store says, and of which file; None of any other error.
 
+    That there is no memory is the system's, too.
+
     `out` is where things are written: what the system says without a file is about that.
     """
+    if isinstance(error, MemoryError):
+        return f"out of memory ({str(error) or 'of this process'}): use fewer --workers, or raise its limit (ulimit -v)"
     if isinstance(error, OSError) and (where := error.filename2 or error.filename):
         return f"{where}: {error.strerror or error}"
     if isinstance(error, OSError) and error.errno is not None and not is_remote_error(error):

@@ -4,7 +4,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from loaders._errors import SourceProblem
 from loaders.files.places import is_local, state, state_of
 from loaders.files.reading import open_file
 from loaders.files.seen import State, changed
+from loaders.files.threads import mapped
 from loaders.formats.tars import PHOTO_LIMIT
 
 T = TypeVar("T")
@@ -71,9 +71,8 @@ def survey(root: Path, names: Sequence[str], archives: Collection[str] = ()) -> 
     """
     parts = [names[at : at + _AT_A_TIME] for at in range(0, len(names), _AT_A_TIME)]
     known = frozenset(archives)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda part: [_status(root / name, name in known) for name in part], parts)
-        statuses = [status for part in found for status in part]
+    found = mapped(lambda part: [_status(root / name, name in known) for name in part], parts, _THREADS)
+    statuses = [status for part in found for status in part]
     return {name: status for name, status in zip(names, statuses, strict=True) if status}
 
 
@@ -112,10 +111,10 @@ def read(root: Path, names: Sequence[str], marks: Sequence[int]) -> Iterator[byt
 
 
 def _each(look: Callable[[Path, int], T], root: Path, names: Sequence[str], marks: Sequence[int]) -> Iterator[T]:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for at in range(0, len(names), _READ_AT_A_TIME):
-            rows = slice(at, at + _READ_AT_A_TIME)
-            yield from pool.map(look, [root / name for name in names[rows]], marks[rows])
+    for at in range(0, len(names), _READ_AT_A_TIME):
+        rows = slice(at, at + _READ_AT_A_TIME)
+        files = zip([root / name for name in names[rows]], marks[rows], strict=True)
+        yield from mapped(lambda file: look(*file), list(files), _THREADS)
 
 
 def _bytes(path: Path, mark: int) -> bytes:

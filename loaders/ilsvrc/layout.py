@@ -160,8 +160,8 @@ def truth_labels(path: Path) -> list[int]:
 
 
 def _from_devkit(path: Path) -> bytes:
-    members = scan(path)
-    for name, offset, size in zip(members.names, members.offsets, members.sizes, strict=True):
+    found = scan(path)
+    for name, offset, size in zip(found.names, found.offsets, found.sizes, strict=True):
         if name.rpartition("/")[2] == TRUTH:
             return next(read_members(path, [offset], [size]))
     raise SourceProblem(f"{path}: holds no {TRUTH}. Delete it to use the labels that come with the package.")

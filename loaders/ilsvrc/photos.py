@@ -5,7 +5,6 @@ Labels are ILSVRC's: the order of sorted WordNet ids, from 0; those of test, whi
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +13,10 @@ import numpy as np
 from loaders import classes
 from loaders._errors import MissingSources, SourceProblem
 from loaders.files.places import entries
+from loaders.files.threads import mapped
+from loaders.formats import index as tar_index
 from loaders.formats.photos import Holder, Photos
-from loaders.formats.tars import Members, scan
+from loaders.formats.tars import Members
 from loaders.formats.untrusted import junk
 from loaders.ilsvrc import index, layout
 
@@ -44,8 +45,7 @@ def train(root: Path, every: int = 1, only: Collection[str] | None = None) -> He
     skipped = Counter[str]()
     found = _in_tar(root, skipped) if root.is_file() else _in_folder(root, wanted, skipped)
     kept = [wnid for wnid in sorted(found)[::every] if wanted is None or wnid in wanted]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        read = list(pool.map(lambda wnid: (wnid, [each() for each in found[wnid]]), kept))
+    read = list(mapped(lambda wnid: (wnid, [each() for each in found[wnid]]), kept, _THREADS))
     parts = [_of_class(root, wnid, *each, only) for wnid, group in read for each in group]
     for _, group in read:
         skipped.update(kind for _, members in group for kind in members.skipped.elements())
@@ -154,7 +154,7 @@ def numbered(root: Path, split: str, labels: Sequence[int]) -> Held:
     Raises SourceProblem for a name that ILSVRC does not have, one that is there twice, a photograph in the folder of
     another class, a folder among photographs and a photograph among folders, and for what `tars.scan` does.
     """
-    groups = [(Holder.tar(root), scan(root))] if root.is_file() else list(_numbered_folders(root))
+    groups = [(Holder.tar(root), tar_index.members(root))] if root.is_file() else list(_numbered_folders(root))
     parts = [_numbered(root, split, labels, *group) for group in groups]
     return Held(_sorted(root, parts), sum((members.skipped for _, members in groups), Counter[str]()))
 
@@ -173,8 +173,7 @@ def _numbered_folders(root: Path) -> Iterator[tuple[Holder, Members]]:
         )
     yield Holder("folder"), Members(skipped=skipped)
     places = [layout.class_of(root, name, is_tar=False) for name in sorted(names)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(lambda wnid: _listed(root, wnid)(), places)
+    yield from mapped(lambda wnid: _listed(root, wnid)(), places, _THREADS)
 
 
 def _numbered(root: Path, split: str, labels: Sequence[int], holder: Holder, members: Members) -> Photos:

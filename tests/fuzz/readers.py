@@ -28,11 +28,10 @@ from loaders import downsampled_imagenet as downsampled
 from loaders import imagenet2012_subset as subset
 from loaders import imagenet_resized as resized
 from loaders.base.dataset import Split
-from loaders.files.places import identity
-from loaders.formats import batches
+from loaders.formats import batches, index
 from loaders.formats.tars import read_members, scan
 from loaders.ilsvrc import layout, photos
-from loaders.ilsvrc.index import _note, _remember, _remembered, _scan
+from loaders.ilsvrc.index import scan_tars
 from loaders.ilsvrc.layout import DEVKIT, TRUTH
 from loaders.images.arrow import images, integers, strings
 from loaders.sources import checks, digests, sidecar
@@ -282,8 +281,8 @@ def _note_seeds() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.tar")
         path.write_bytes(_tars_seeds()[0])
-        _remember(path, _scan(path), identity(path))
-        return [_note(path).read_bytes()]
+        index.remember(path, "tars", [*state(path)], scan_tars(path))
+        return [index.note(path, "tars").read_bytes()]
 
 
 def _read_note(folder: Path) -> Any:
@@ -291,10 +290,10 @@ def _read_note(folder: Path) -> Any:
     path = folder / "a.tar"
     path.write_bytes(b"")
     with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(folder)):
-        for note in (_note(path), digests._memory(path)):
+        for note in (index.note(path, "tars"), digests._memory(path)):
             note.parent.mkdir(parents=True, exist_ok=True)
             (folder / "note").replace(note)
-            found = _remembered(path, identity(path)), digests.remembered_sha256(path)
+            found = index.remembered(path, "tars", [*state(path)]), digests.remembered_sha256(path)
             note.replace(folder / "note")
     return found == (None, None)
 

@@ -242,3 +242,23 @@ def test_processes_of_the_caller_are_left_alone(tmp_path: Path) -> None:
     finally:
         own.kill()
         own.join()
+
+
+# Where the system starts no more threads
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_without_threads_this_process_does_it_all(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in little address space: there, a pool of processes of the library's waits for ever."""
+    start = threading.Thread.start
+    alive = threading.active_count()
+
+    def limited(thread: threading.Thread) -> None:
+        if threading.active_count() >= alive + most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    names = ["a", "b", "c"]
+    done = list(Processes(2).run([tasks(tmp_path, names)]))
+    assert [(finished.task.name, finished.value.upload) for finished in done] == [(n, (n, os.getpid())) for n in names]
