@@ -1,7 +1,7 @@
 """Chrabaszcz et al.'s batches: `data` uint8 [N, 3 S S] (all red, green, blue, row by row), `labels` 1-based, `mean`.
 
-A batch is an `.npz` inside a zip, an `.npz` file, or a CIFAR-style pickle; all three are read as a stream of rows, so
-that a batch of 1.6 GB is never whole in memory, and no code that a file names is ever run.
+A batch is an `.npz` or a CIFAR-style pickle, and either is a file or a member of a zip, stored or deflated. All are
+read as a stream of rows, so that a batch of 1.6 GB is never whole in memory, and no code that a file names is ever run.
 """
 
 import io
@@ -114,6 +114,8 @@ class OpenBatch:
             _skip(self._stream, (start - self._at) * self.width)
             pixels = np.frombuffer(_read(self._stream, (stop - start) * self.width), np.uint8)
             self._at = stop
+            while stop == self.rows and not self._stream.seekable() and self._stream.read(_SKIPPED):
+                pass  # to the end, where a CRC-32 is
         return pixels.reshape(stop - start, self.width)
 
     def close(self) -> None:
@@ -170,17 +172,18 @@ def _read(file: BinaryIO, count: int) -> bytearray:
 
 
 def _arrays(file: BatchFile) -> dict[str, Stored]:
-    opens = find_zip_member(file.path, file.member) if file.member else partial(open_range, file.path)
+    member = find_zip_member(file.path, file.member) if file.member else None
+    opens = member.open if member else partial(open_range, file.path)
     with reading(file.path, file.member or "the batch"), opens() as stream:
         start = stream.read(4)
         infos = zip_directory(stream) if start == b"PK\x03\x04" else []
+        found = pickles.arrays(stream, str(file)) if start[:1] == b"\x80" else {}
     if start == b"PK\x03\x04":
         members = {info.filename.removesuffix(".npy"): info for info in infos}
         return {name: _NpzArray.read(file, opens, info) for name, info in members.items() if name in ("data", "labels")}
-    if start[:1] == b"\x80":
-        with reading(file.path, file.member or "the pickle"), opens() as stream:
-            found = pickles.arrays(stream, str(file))
-        return {name: _RawArray(opens, array) for name, array in found.items() if name != "mean"}
+    if start[:1] == b"\x80":  # all of a member's bytes are behind one CRC-32, which is met where its data is read
+        streams = {"data": member.stream if member else opens}
+        return {name: _RawArray(streams.get(name, opens), array) for name, array in found.items() if name != "mean"}
     raise SourceProblem(f"{file}: expected an npz or a pickled batch, found neither.")
 
 
@@ -255,5 +258,5 @@ class _RawArray:
         if self.array.values is not None:
             return io.BytesIO(self.array.values.tobytes())
         stream = self.opens()
-        stream.seek(self.array.offset)
+        _skip(stream, self.array.offset)
         return stream

@@ -5,20 +5,25 @@ import re
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from zlib_ng import zlib_ng
 
-from loaders._errors import SourceProblem
-from loaders.files.reading import open_file
+from loaders._errors import SourceProblem, shown
+from loaders.files.places import identity, key
+from loaders.files.reading import RawFile, open_file
 from loaders.formats.streams import _PIECE, open_range
 from loaders.formats.untrusted import junk, reading
 
 _DIRECTORY_LIMIT = 4 << 20  # bytes: a dozen names come to less than one kB
+_END = 22  # bytes of a zip's last record, without a comment
 _MEMBER_LIMIT = 4 << 30  # the largest batch of upstream's has 1.6 GB
+_FACTOR, _SLACK = 64, 1 << 24  # of compressed bytes: photographs come to less than 2
+_SOURCE = 1 << 16  # compressed bytes read at a time
+_MARKS, _SPAN = 64, 4 << 20  # places in a deflated member from which it is inflated again, and bytes between two
 
 
 class _Sparing:
@@ -37,9 +42,19 @@ class _Sparing:
 
 
 def zip_directory(file: BinaryIO) -> list[zipfile.ZipInfo]:
-    """Return what the directory of a zip lists."""
+    """Return what the directory of a zip lists; raises BadZipFile for bytes before its first member or after its end.
+
+    `zipfile` passes over both: over a whole zip that another was appended to.
+    """
     with zipfile.ZipFile(cast(BinaryIO, _Sparing(file))) as archive:
-        return archive.infolist()
+        infos, comment = archive.infolist(), len(archive.comment)
+    file.seek(-_END - comment, io.SEEK_END)
+    end = file.read(_END)
+    if end[:4] != b"PK\5\6" or int.from_bytes(end[20:], "little") != comment:
+        raise zipfile.BadZipFile("more follows its end")
+    if infos and (before := min(info.header_offset for info in infos)):
+        raise zipfile.BadZipFile(f"{before:,} bytes stand before its first member")
+    return infos
 
 
 class MemberStream(io.RawIOBase):
@@ -115,30 +130,109 @@ def zip_names(path: Path, wanted: re.Pattern[str]) -> tuple[list[str], Counter[s
     kept = [name for name in names if not junk(name)]
     for name, count in Counter(kept).items():
         if not wanted.fullmatch(name):
-            raise SourceProblem(f"{path}: holds {name!r}, expected only members named like {wanted.pattern}.")
+            raise SourceProblem(f"{path}: holds {shown(name)}, expected only members named like {wanted.pattern}.")
         if count > 1:
             raise SourceProblem(f"{path}: holds {name!r} more than once.")
     return kept, skipped
 
 
-def find_zip_member(path: Path, name: str) -> Callable[[], BinaryIO]:
-    """Return what opens one member of a zip as a seekable file, as often as it is called.
+@dataclass(frozen=True)
+class ZipMember:
+    """A member of a zip, stored or deflated, and where its bytes start."""
 
-    It is read in place when it is stored; otherwise it is inflated again to go back.
-    """
+    path: Path
+    info: zipfile.ZipInfo
+    start: int
+
+    def open(self) -> BinaryIO:
+        """Return it as a seekable file. A deflated one is inflated once from start to end, its CRC-32 checked there."""
+        if self.info.compress_type == zipfile.ZIP_STORED:
+            return open_range(self.path, self.start, self.info.file_size)
+        marks = _marks(key(self.path), tuple(identity(self.path)), self.start)
+        return io.BufferedReader(_Inflated(self, marks), _PIECE)
+
+    def stream(self) -> BinaryIO:
+        """Return it as a file that is read forwards, whose CRC-32 is checked at its end."""
+        if self.info.compress_type != zipfile.ZIP_STORED:
+            return self.open()
+        return io.BufferedReader(MemberStream(open_file(self.path), self.info, str(self)), _PIECE)
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.info.filename}"
+
+
+def find_zip_member(path: Path, name: str) -> ZipMember:
+    """Return a member of a zip; raises SourceProblem for one that is encrypted, too large or compressed otherwise."""
     with reading(path, f"member {name}"), open_file(path) as file:
         info = {info.filename: info for info in zip_directory(file)}[name]
         if info.flag_bits & 1:
             raise SourceProblem(f"{path}: member {name} is encrypted, upstream's are not. Download it again.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SourceProblem(f"{path}: expected the member {name} stored or deflated. Download it again.")
-        if info.file_size > _MEMBER_LIMIT:
-            raise SourceProblem(f"{path}: member {name} claims {info.file_size:,} bytes, expected at most 4 GB.")
-        if info.compress_type == zipfile.ZIP_STORED:
-            return partial(open_range, path, _data_offset(file, info), info.file_size)
-    return partial(_open_deflated, path, info)
+        if info.file_size > min(_MEMBER_LIMIT, _FACTOR * info.compress_size + _SLACK):
+            raise SourceProblem(
+                f"{path}: member {name} claims {info.file_size:,} bytes in {info.compress_size:,}, expected 4 GB at "
+                f"most and {_FACTOR} times as many. Download it again."
+            )
+        return ZipMember(path, info, _data_offset(file, info))
 
 
-def _open_deflated(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
-    with reading(path, f"member {info.filename}"):
-        return cast(BinaryIO, zipfile.ZipFile(open_range(path)).open(info))
+@dataclass
+class _Mark:
+    """A place in a deflated member: bytes inflated and compressed ones read so far, the CRC-32, what inflates on."""
+
+    position: int
+    read: int
+    crc: int
+    inflate: Any
+
+    def copy(self) -> "_Mark":
+        return replace(self, inflate=self.inflate.copy())
+
+
+@lru_cache(maxsize=4)
+def _marks(path: bytes, identity: tuple[int | str, ...], start: int) -> list[_Mark]:
+    """Return the marks of a member: those who open it again in this process need not inflate it again to get there."""
+    return [_Mark(0, 0, 0, zlib_ng.decompressobj(-15))]
+
+
+class _Inflated(RawFile):
+    """A deflated member. What is passed over is inflated, and a mark set now and then to go back to."""
+
+    def __init__(self, member: ZipMember, marks: list[_Mark]) -> None:
+        super().__init__(open_file(member.path), member.info.file_size)
+        self._member, self._marks, self._now = member, marks, marks[0].copy()
+        self._span = max(_SPAN, self._size // _MARKS)
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        if self._at >= self._size or not len(buffer):
+            return 0
+        nearest = max((mark for mark in self._marks if mark.position <= self._at), key=lambda mark: mark.position)
+        if not nearest.position <= self._now.position <= self._at:
+            self._now = nearest.copy()
+        while self._now.position < self._at:
+            self._next(min(_PIECE, self._at - self._now.position))
+        piece = self._next(min(len(buffer), self._size - self._at))
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def _next(self, wanted: int) -> bytes:
+        now, piece = self._now, b""
+        while not piece:
+            source = now.inflate.unconsumed_tail or self._compressed()
+            piece = now.inflate.decompress(source, wanted)
+            if not piece and not source:
+                raise SourceProblem(f"{self._member}: cut short at byte {now.position:,}. Download it again.")
+        now.position, now.crc = now.position + len(piece), zlib_ng.crc32(piece, now.crc)
+        if now.position == self._size and now.crc != self._member.info.CRC:
+            raise SourceProblem(f"{self._member}: its CRC-32 is wrong, so its bytes are damaged. Download it again.")
+        if now.position >= self._marks[-1].position + self._span:
+            self._marks.append(now.copy())
+        return piece
+
+    def _compressed(self) -> bytes:
+        self._file.seek(self._member.start + self._now.read)
+        piece = self._file.read(min(_SOURCE, self._member.info.compress_size - self._now.read))
+        self._now.read += len(piece)
+        return piece

@@ -28,6 +28,7 @@ from loaders import downsampled_imagenet as downsampled
 from loaders import imagenet2012_subset as subset
 from loaders import imagenet_resized as resized
 from loaders.base.dataset import Split
+from loaders.files.places import state
 from loaders.formats import batches, index
 from loaders.formats.tars import read_members, scan
 from loaders.ilsvrc import layout, photos
