@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 from zlib_ng import zlib_ng
 
 from loaders._errors import SourceProblem, shown
-from loaders.files.places import identity, key
+from loaders.files.places import key, state
 from loaders.files.reading import RawFile, open_file
 from loaders.formats.streams import _PIECE, open_range
 from loaders.formats.untrusted import junk, reading
@@ -148,7 +148,7 @@ class ZipMember:
         """Return it as a seekable file. A deflated one is inflated once from start to end, its CRC-32 checked there."""
         if self.info.compress_type == zipfile.ZIP_STORED:
             return open_range(self.path, self.start, self.info.file_size)
-        marks = _marks(key(self.path), tuple(identity(self.path)), self.start)
+        marks = _marks(key(self.path), state(self.path), self.start)
         return io.BufferedReader(_Inflated(self, marks), _PIECE)
 
     def stream(self) -> BinaryIO:
@@ -191,7 +191,7 @@ class _Mark:
 
 
 @lru_cache(maxsize=4)
-def _marks(path: bytes, identity: tuple[int | str, ...], start: int) -> list[_Mark]:
+def _marks(path: bytes, facts: tuple[int | str, ...], start: int) -> list[_Mark]:
     """Return the marks of a member: those who open it again in this process need not inflate it again to get there."""
     return [_Mark(0, 0, 0, zlib_ng.decompressobj(-15))]
 
