@@ -17,6 +17,7 @@ from loaders.base.lazy import lazy_builder
 from loaders.formats import folders
 from loaders.formats.folders import Files
 from loaders.formats.photos import Photos
+from loaders.formats.untrusted import text_of
 from loaders.ilsvrc import layout
 from loaders.ilsvrc import photos as originals
 from loaders.sources.folder import SourceFolder
@@ -24,6 +25,7 @@ from loaders.sources.source import Archive, Archives, Found, Source
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms); "
 _PAGE += "the folders it unpacks to (train/WNID/, val/) or Kaggle's ILSVRC/Data/CLS-LOC do as well"
+_LIST_LIMIT = 1 << 23  # bytes: three times those of the longer list
 _SHOWN = 5  # names of missing photographs in a message
 _LISTS = "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 
@@ -170,7 +172,7 @@ def _known(archive: Archive, rows: Photos) -> tuple[Archive, Photos]:
 
 
 def _listed(path: Path) -> set[str]:
-    names = path.read_text(encoding="ascii", errors="replace").split()
+    names = text_of(path, _LIST_LIMIT).decode("ascii", "replace").split()
     if not names:
         raise SourceProblem(f"{path}: lists nothing, expected names like n01440764_10026.JPEG. Download it again.")
     if strange := next((name for name in names if not layout.TRAIN_FILE.fullmatch(name)), None):

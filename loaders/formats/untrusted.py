@@ -62,3 +62,10 @@ def junk(name: str) -> str | None:
 def leads_out(name: str) -> bool:
     """Say whether a name of a member or file is absolute, climbs out of its folder, or is none that upstream has."""
     return name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/") or not name.isprintable()
+
+
+def text_of(path: Path, most: int) -> bytes:
+    """Return the bytes of a list; raises SourceProblem for one of more than `most`, before they are read; OSError."""
+    if (size := path.stat().st_size) > most:
+        raise SourceProblem(f"{path}: has {size:,} bytes, expected a list of at most {most:,}. Is it another file?")
+    return path.read_bytes()

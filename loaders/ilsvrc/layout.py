@@ -12,7 +12,7 @@ from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.files.places import entries
 from loaders.formats.tars import read_members, scan
-from loaders.formats.untrusted import junk
+from loaders.formats.untrusted import junk, text_of
 
 COUNTS = {"train": 1_281_167, "validation": 50_000, "test": 100_000}
 # The test tar as it has been handed out since the patch of 10 October 2019, and under its name from before.
@@ -26,7 +26,8 @@ _FOLDERS = {split: (word, *(tar.removesuffix(".tar") for tar in TARS[split])) fo
 _TOPS = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")  # a plain copy, then Kaggle's, from where one may stand
 _DEEP = 2  # folders of one folder each that are gone through
 TRUTH, DEVKIT = "ILSVRC2012_validation_ground_truth.txt", "ILSVRC2012_devkit_t12.tar.gz"
-TRAIN_FILE = re.compile(r"(n\d{8})_\d+\.JPEG", re.ASCII)
+_TRUTH_LIMIT = 1 << 20  # bytes: 50,000 lines come to 0.2 MB
+TRAIN_FILE = re.compile(r"(n\d{8})_\d{1,9}\.JPEG", re.ASCII)
 _ANY_CASE = re.ASCII | re.IGNORECASE
 _CLASS = re.compile(r"n\d{8}", re.ASCII)
 _CLASS_TAR = re.compile(r"(?:.*/)?(n\d{8})\.tar", re.ASCII)
@@ -142,9 +143,9 @@ def truth_labels(path: Path) -> list[int]:
     Raises SourceProblem unless it says of every photograph what the package does: files of that name in other orders
     are about, and nothing else would tell.
     """
-    text = path.read_bytes() if path.name == TRUTH else _from_devkit(path)
+    text = text_of(path, _TRUTH_LIMIT) if path.name == TRUTH else _from_devkit(path)
     order = classes.clsloc_to_ilsvrc()
-    ids = [int(word) if word.isdigit() else -1 for word in text.split()]
+    ids = [int(word) if word.isdigit() and len(word) < 5 else -1 for word in text[:_TRUTH_LIMIT].split()]
     if (strange := next((i for i in ids if not 1 <= i <= classes.COUNT), None)) is not None:
         raise SourceProblem(f"{path}: holds the class id {strange}, expected ids from 1 to 1000, one a line.")
     if len(ids) != COUNTS["validation"]:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 import loaders
+from loaders import SourceProblem
+from loaders import imagenet2012_subset as subset
+from loaders.ilsvrc import layout
 from loaders.sources.folder import SourceFolder
 from publish.sample import archives as writers
 from tests.kit import archives, contract
@@ -284,3 +287,25 @@ def test_a_v2_archive_of_ten_a_class_is_taken(tmp_path: Path) -> None:
 def test_a_v2_archive_with_another_member(photo: tuple[str, str, bytes], cause: str, tmp_path: Path) -> None:
     path = with_v2(tmp_path, [("1", "a.jpeg", b""), ("2", "b.jpeg", b""), photo])
     says(refused("imagenet_v2", "topimages", tmp_path), path, cause)
+
+
+@pytest.mark.keeps("S30")
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [(b"9" * 100_000, "the class id"), (b"9" * 4000, "the class id"), (b"1 " * (1 << 20), "at most 1,048,576")],
+)
+def test_a_ground_truth_of_huge_numbers_or_of_megabytes(text: bytes, cause: str, tmp_path: Path) -> None:
+    (tmp_path / layout.TRUTH).write_bytes(text)
+    with pytest.raises(SourceProblem, match=cause) as caught:
+        layout.truth_labels(tmp_path / layout.TRUTH)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.keeps("S30")
+def test_a_list_of_megabytes_and_one_with_huge_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "1percent.txt"
+    for text in (b"n01440764_1.JPEG\n" * 600_000, b"n01440764_" + b"1" * 100_000 + b".JPEG"):
+        path.write_bytes(text)
+        with pytest.raises(SourceProblem) as caught:
+            subset._listed(path)
+        assert len(str(caught.value)) < 400
