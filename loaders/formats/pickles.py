@@ -5,8 +5,7 @@ followed by a machine that can build dicts, lists, numbers, texts and NumPy arra
 constructors up in a list of names and never imports one. The bytes of an array stay in the file; what is kept is where
 they are.
 
-A few hundred bytes can build a value that takes 2^60 steps to hash, compare or print, since its parts may be shared: of
-whatever was built, the type and the size are asked first.
+A few hundred bytes can build what takes 2^60 steps to hash, compare or print: type and size are always asked first.
 """
 
 import math
@@ -297,5 +296,5 @@ class _Machine:
             raise SourceProblem(f"{self._label}: the pickle builds what no batch of images has; nothing was run.")
         if isinstance(built, _Array):
             built.state = state
-        elif isinstance(order := (*state[:2], None, None)[1], str):
-            built.order = order
+        elif len(state) > 1 and isinstance(state[1], str):
+            built.order = state[1]
