@@ -22,10 +22,9 @@ def decode(images: Any, block: int = 3_000_000, out: np.ndarray | None = None) -
     what is no column of bytes, and what Pillow does (UnidentifiedImageError...).
     """
     column = _column(images)
-    step = max(1, block * len(column) // max(1, column.nbytes))
+    step = max(1, 8 * block // max(1, column[:8].nbytes))  # by the first few: asking all takes as long as decoding
     for at in range(0, len(column), step):
-        chunks = column[at : at + step].chunks
-        part = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+        part = _part(column[at : at + step], at)
         files = _files(part)
         size = _size(files)
         decoded = [] if size else [np.asarray(Image.open(io.BytesIO(f.as_py())).convert("RGB")) for f in part]
@@ -43,16 +42,19 @@ def decode(images: Any, block: int = 3_000_000, out: np.ndarray | None = None) -
 
 
 def _column(images: Any) -> pa.ChunkedArray:
-    """Return large_binary in chunks as they come: offsets of 32 bits, put together, end at 2 GB."""
     if not isinstance(images, pa.Array | pa.ChunkedArray):
         images = pa.array([_file(x) for x in images], pa.large_binary())
-    chunks = images.chunks if isinstance(images, pa.ChunkedArray) else [images]
-    if pa.types.is_struct(images.type):
-        chunks = [chunk.flatten()[images.type.get_field_index("bytes")] for chunk in chunks]
-    column = pa.chunked_array([chunk.cast(pa.large_binary()) for chunk in chunks], pa.large_binary())
-    if column.null_count:
-        raise ValueError(f"row {np.flatnonzero(column.is_null())[0]} has no image")
-    return column
+    return images if isinstance(images, pa.ChunkedArray) else pa.chunked_array([images])
+
+
+def _part(rows: pa.ChunkedArray, first: int) -> pa.Array:
+    """Return rows as large_binary in one piece; a whole column may be too large for that, by its offsets of 32 bits."""
+    part = rows.chunk(0) if rows.num_chunks == 1 else rows.combine_chunks()
+    if pa.types.is_struct(part.type):
+        part = part.flatten()[part.type.get_field_index("bytes")]
+    if part.null_count:
+        raise ValueError(f"row {first + np.flatnonzero(part.is_null())[0]} has no image")
+    return part.cast(pa.large_binary())
 
 
 def _file(item: Any) -> Any:

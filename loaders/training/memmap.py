@@ -29,6 +29,7 @@ from loaders.training.data import Data
 from loaders.training.repository import Rows
 
 _FORMAT = 1  # raised when the same rows make other files
+_BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DAMAGE = (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, msgspec.MsgspecError)
 PARTIAL = ".partial"
@@ -152,10 +153,20 @@ def _mapped(file: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     np.lib.format.write_array_header_1_0(file, header)
     file.flush()
     start = file.tell()
-    os.posix_fallocate(file.fileno(), 0, start + math.prod(shape))
     if not math.prod(shape):
         return np.empty(shape, np.uint8)
+    _take_room(file, math.prod(shape))
     return np.memmap(file, np.uint8, "r+", start, shape).view(np.ndarray)
+
+
+def _take_room(file: BinaryIO, size: int) -> None:
+    """Let a file have so many bytes more, and the disk room for them; raises OSError where it has none."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), file.tell(), size)
+        return
+    for at in range(0, size, _BLOCK):  # as on macOS
+        file.write(bytes(min(_BLOCK, size - at)))
+    file.flush()
 
 
 def _no_room(rows: Rows, folder: Path) -> Problem:

@@ -86,7 +86,8 @@ def read(
 def _side_by_side(fill: Callable[[_File, Event], None], files: Sequence[_File]) -> None:
     """Call `fill` of each file, a thread a core; one that fails stops the others, as Ctrl-C does."""
     stopped = Event()
-    pool = ThreadPoolExecutor(min(_THREADS, len(files), len(os.sched_getaffinity(0))))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool = ThreadPoolExecutor(min(_THREADS, len(files), cores))
     try:
         for done in as_completed([pool.submit(fill, file, stopped) for file in files]):
             done.result()

@@ -1,4 +1,7 @@
-"""Batches for PyTorch out of arrays: every row once an epoch, in another order each epoch, shared among ranks."""
+"""Batches for PyTorch out of arrays: every row once an epoch, in another order each epoch, shared among ranks.
+
+And a whole batch flipped and cropped at once.
+"""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import distributed
+from torch.nn import functional
 from torch.utils.data import IterableDataset, get_worker_info
 
 from loaders.training.data import Data
@@ -166,3 +170,25 @@ def _edges(rows: int, size: int, rank: int, world_size: int, drop_last: bool, pa
     if not pad and rows // world_size < count:  # on some rank, so all of them refuse
         raise ValueError(f"{rows} rows are not equally many batches of one on {world_size} ranks: pad, or drop_last")
     return [min(number * size, mine - (count - number)) for number in range(count + 1)]
+
+
+def flip_and_crop(images: torch.Tensor, padding: int = 4, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Return images as large as they were, each cut at random from itself in a black frame, and mirrored or not.
+
+    `images` is [B, 3, H, W], best in channels-last memory, where the result is; of any type and on any device. The
+    frame is `padding` pixels wide; each place and each of the two sides is as likely as any other.
+    """
+    count, channels, height, width = images.shape
+    framed = functional.pad(images.permute(0, 2, 3, 1), (0, 0, *[padding] * 4))
+    tall, wide = framed.shape[1:3]
+
+    def draw(limit: int) -> torch.Tensor:
+        return torch.randint(limit, (count, 1), generator=generator, device=images.device)
+
+    across = torch.arange(width, device=images.device)
+    rows = draw(2 * padding + 1) + torch.arange(height, device=images.device)
+    columns = draw(2 * padding + 1) + torch.where(draw(2) == 1, across.flip(0), across)
+    starts = torch.arange(count, device=images.device)[:, None] * tall + rows
+    pixels = starts[:, :, None] * wide + columns[:, None, :]  # their numbers among all of the batch, [B, H, W]
+    cut = framed.reshape(-1, channels).index_select(0, pixels.flatten())
+    return cut.view(count, height, width, channels).permute(0, 3, 1, 2)

@@ -96,6 +96,13 @@ def ours(folder: Path, size: int, memmap: bool = False, workers: int | None = No
     return epoch
 
 
+def flipped_and_cropped(folder: Path, size: int) -> Pass:
+    from loaders.training.torch import flip_and_crop
+
+    epoch = ours(folder, size)
+    return lambda number: (flip_and_crop(images) for images, _ in epoch(number))
+
+
 def by_hand(folder: Path, size: int) -> Pass:
     import torch
 
@@ -141,6 +148,7 @@ WAYS: dict[str, Callable[[Path, int], Pass]] = {
     "Batches, from memory": ours,
     "Batches, from memmap": partial(ours, memmap=True),
     "an index by hand": by_hand,
+    "Batches, flipped and cropped": flipped_and_cropped,
     "Batches in a DataLoader, 2 workers": partial(ours, workers=2),
     "rows of the Arrow cache": eight_lines,
     'with_format("torch")': partial(by_torch_format, workers=0),
@@ -155,7 +163,8 @@ def timed(epoch: Pass, limit: int) -> dict[str, float]:
     for number in range(PASSES + 1):
         images, start, began = 0, time.perf_counter(), time.process_time()
         for batch in epoch(number):
-            images += len(batch[0] if isinstance(batch, tuple | list) else batch["image"])
+            batch = batch["image"] if isinstance(batch, dict) else batch
+            images += len(batch[0] if isinstance(batch, tuple | list) else batch)
             if images >= limit:
                 break
         costs.append((time.perf_counter() - start) / images)
@@ -222,12 +231,12 @@ def commands(options: argparse.Namespace, size: int) -> dict[str, list[str]]:
     """Return the command that measures each thing once."""
     work = options.work
     own = [sys.executable, "-m", "tests.benchmarks.train", "--work", str(work), "--sizes", str(size), "--time"]
-    found = {name: [*own, name] for name in (*LOADS, *([] if options.loads else [*WAYS]), "swift")}
+    found = {name: [*own, name] for name in (*LOADS, *WAYS, "swift")}
     for name, python in (("MosaicML Streaming, raw", options.mosaic), ("FFCV, raw", options.ffcv)):
-        if python and not options.loads:
+        if python:
             peer = Path(__file__).parent / "peers" / f"{name.split()[0].strip(',').lower()}_peer.py"
             found[name] = [python, str(peer), str(work / f"{peer.stem}-{size}"), str(work / f"plain-{size}")]
-    return found
+    return {name: command for name, command in found.items() if name in (options.only or found)}
 
 
 def plain(work: Path, size: int) -> None:
@@ -280,7 +289,7 @@ def main() -> None:
     add("--work", type=Path, help="folder that keeps archives and what is built (default: a temporary one)")
     add("--mosaic", metavar="PYTHON", help="python of an environment with mosaicml-streaming")
     add("--ffcv", metavar="PYTHON", help="python of an environment with ffcv")
-    add("--loads", action="store_true", help="loading alone")
+    add("--only", nargs="+", metavar="NAME", help="of the table, and no other")
     add("--time", choices=(*LOADS, *WAYS, "swift"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.time:
@@ -291,7 +300,8 @@ def main() -> None:
         prepare(options.work, options.sizes, options.images)
         rows: list[tuple[str, ...]] = []
         for size in options.sizes:
-            plain(options.work, size)
+            if options.mosaic or options.ffcv:
+                plain(options.work, size)
             runs = {
                 name: functools.partial(measured, command, options.work)
                 for name, command in commands(options, size).items()

@@ -142,7 +142,7 @@ def test_nothing(kind: pa.DataType) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 3, 6])
-@pytest.mark.parametrize("kind", ["bytes", "dicts", "arrow", "null struct", "chunked"])
+@pytest.mark.parametrize("kind", ["bytes", "dicts", "arrow", "null struct", "null struct in chunks", "chunked"])
 def test_a_missing_image_is_named_by_its_row(place: int, kind: str) -> None:
     holes: list[bytes | None] = [*FILES]
     holes[place] = None
@@ -153,6 +153,9 @@ def test_a_missing_image_is_named_by_its_row(place: int, kind: str) -> None:
         "dicts": lambda: dicts,
         "arrow": lambda: pa.array(holes, pa.binary()),
         "null struct": lambda: pa.array([d if d["bytes"] else None for d in dicts], image),
+        "null struct in chunks": lambda: pa.chunked_array(
+            [[d if d["bytes"] else None for d in part] for part in (dicts[:2], dicts[2:])], image
+        ),
         "chunked": lambda: pa.chunked_array([holes[:2], holes[2:]], pa.binary()),
     }
     with pytest.raises(ValueError, match=f"row {place} has no image"):

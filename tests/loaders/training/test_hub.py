@@ -87,6 +87,7 @@ assert "OfflineModeIsEnabled" in (said := refused(NAME, "16x16", "train")) or "e
 """
 
 
+@pytest.mark.keeps("R4")
 def test_a_repository_that_changes_between_two_openings(repository: str, person: tuple[Hub, dict[str, str]]) -> None:
     hub, env = person
     run(_CHANGES, repository, env)
@@ -109,6 +110,7 @@ same(load_array(NAME, "8x8", "train"))
 """
 
 
+@pytest.mark.keeps("R5")
 def test_a_shard_that_rots_in_the_cache_of_the_hub(repository: str, person: tuple[Hub, dict[str, str]]) -> None:
     run(_ROTS, repository, person[1])
 

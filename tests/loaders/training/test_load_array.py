@@ -73,6 +73,7 @@ def test_without_a_manifest_of_ours_the_card_says_where_rows_are(other: str | No
         load_array(str(folder), "9x9", "train")
 
 
+@pytest.mark.keeps("R4")
 def test_files_that_change_while_they_are_read_are_told_without_digests(copied: Copied) -> None:
     folder = copied()
     (folder / "manifest.json").unlink()
@@ -84,6 +85,17 @@ def test_files_that_change_while_they_are_read_are_told_without_digests(copied: 
 
 def repository_of(folder: Path) -> repository.Rows:
     return repository.find(str(folder), "8x8", "train", None, None)
+
+
+@pytest.mark.parametrize("memmap", [False, True])
+def test_a_split_without_rows(memmap: bool, tmp_path: Path) -> None:
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    pq.write_table(
+        pa.table({"image": pa.array([], kind), "label": pa.array([], pa.int64())}), tmp_path / "train.parquet"
+    )
+    for _ in ("made", "opened again"):
+        data = load_array(str(tmp_path), "default", "train", memmap=memmap)
+        assert (len(data), data.labels is not None and len(data.labels), data.names) == (0, 0, None)
 
 
 # What is not there
@@ -116,11 +128,13 @@ def test_a_shard_that_is_not_there(copied: Copied) -> None:
         load_array(str(folder), "8x8", "train")
 
 
+@pytest.mark.keeps("R6")
 def test_images_of_different_sizes(built: Path) -> None:
     with pytest.raises(Problem, match="different sizes and do not fit one array"):
         load_array(str(built / "imagenet_v2"), "topimages", "test")
 
 
+@pytest.mark.keeps("R6")
 def test_more_than_the_machine_has_memory_for() -> None:
     with pytest.raises(Problem, match=r"1,000,000,000 images of 64x64 pixels are 12,288\.0 GB.*memmap=True"):
         in_memory("a dataset")((10**9, 64, 64, 3))
@@ -129,6 +143,7 @@ def test_more_than_the_machine_has_memory_for() -> None:
 # Damage
 
 
+@pytest.mark.keeps("R5")
 def test_a_shard_that_rots_is_named_with_its_digests(copied: Copied) -> None:
     folder = copied()
     path = repository_of(folder).paths[1]

@@ -71,6 +71,7 @@ def test_a_damaged_one_is_made_anew(what: str, repository: str, cache: Path) -> 
 # A repository that changes
 
 
+@pytest.mark.keeps("R4")
 def test_a_repository_that_changed_is_read_anew_and_the_old_is_told_and_removed(
     copied: Copied, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +108,7 @@ def test_files_without_a_manifest_are_told_apart_by_their_times(copied: Copied) 
 # Trouble while it is made
 
 
+@pytest.mark.keeps("R5")
 def test_a_shard_that_rots_leaves_nothing(copied: Copied, cache: Path) -> None:
     folder = copied()
     path = next((folder / "8x8").glob("train-00001*"))
@@ -120,6 +122,7 @@ def test_a_shard_that_rots_leaves_nothing(copied: Copied, cache: Path) -> None:
 _LOAD = "import sys; from loaders.training import load_array; load_array(sys.argv[1], '8x8', 'train', memmap=True)"
 
 
+@pytest.mark.keeps("R3")
 def test_a_full_disk_is_told_before_a_page_is_written(repository: str, cache: Path) -> None:
     done = building.run(sys.executable, "-c", _LOAD, repository, largest_file=20_000)
     assert done.returncode == 1  # and not killed by SIGBUS
@@ -150,6 +153,7 @@ print(moment)
 """
 
 
+@pytest.mark.keeps("R1")
 def test_a_kill_at_any_moment_leaves_it_whole_or_not_there(repository: str) -> None:
     done = building.run(sys.executable, "-c", _KILLED, repository)
     assert done.returncode == 0, done.stderr
@@ -173,6 +177,7 @@ assert all(os.waitpid(child, 0)[1] == 0 for child in children)
 """
 
 
+@pytest.mark.keeps("R2")
 def test_of_processes_at_once_one_makes_it(repository: str, tmp_path: Path) -> None:
     done = building.run(sys.executable, "-c", _AT_ONCE, repository, tmp_path / "log")
     assert done.returncode == 0, done.stderr
@@ -182,7 +187,8 @@ def test_of_processes_at_once_one_makes_it(repository: str, tmp_path: Path) -> N
     assert len({*words}) == 2
 
 
-def test_one_that_is_being_made_is_waited_for_and_not_removed(
+@pytest.mark.keeps("R2")
+def test_one_that_is_being_made_is_not_removed(
     repository: str, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = load_array(repository, *ARGUMENTS, memmap=True).folder

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from loaders.training.torch import Batches  # noqa: E402
+from loaders.training.torch import Batches, flip_and_crop  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a process with threads, from 3.12 on
 
@@ -83,6 +83,26 @@ def test_what_the_repository_has_arrives(repository: str) -> None:
 def test_batches_go_to_a_device() -> None:
     images, labels = next(iter(Batches(numbered(10), 4, device="meta")))
     assert (images.device.type, labels.device.type, images.shape) == ("meta", "meta", (4, 3, 4, 5))
+
+
+def test_a_batch_is_flipped_and_cropped_as_by_a_plain_loop() -> None:
+    """Each image is one of the cuts that a loop makes of it; all places and both sides occur."""
+    images = torch.randint(256, (400, 3, 6, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(1)
+    found = flip_and_crop(images.contiguous(memory_format=torch.channels_last), 1, generator)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    seen = []
+    for image, cut in zip(images.numpy(), found.numpy(), strict=True):
+        framed = np.pad(image, ((0, 0), (1, 1), (1, 1)))
+        for y, x, turn in np.ndindex(3, 3, 2):
+            if np.array_equal(framed[:, y : y + 6, x : x + 5][:, :, :: -1 if turn else 1], cut):
+                seen.append((y, x, turn))
+    assert len(seen) == 400
+    assert len({*seen}) == 18
+    assert torch.equal(flip_and_crop(images, 1, torch.Generator().manual_seed(1)), found)
+    assert not torch.equal(flip_and_crop(images, 1, generator), found)
+    unchanged = {image.numpy().tobytes() for image in (*images, *images.flip(3))}
+    assert all(image.numpy().tobytes() in unchanged for image in flip_and_crop(images, 0))
 
 
 # Ranks
