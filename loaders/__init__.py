@@ -1,5 +1,7 @@
 """Loaders of the ImageNet family: one module a dataset, found by its name, no registry to keep.
 
+To add one: a module here, `cards/X.md` and `tests/loaders/test_X.py`.
+
 `loaders.load("imagenet_resized")` is the module; its `Builder` is a `datasets.GeneratorBasedBuilder`. Nothing here
 imports `datasets`, which takes a second or two, until a `Builder` is asked for.
 """

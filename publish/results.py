@@ -5,12 +5,10 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-import filelock
 
 from loaders import Problem
 from loaders.files.places import is_local, place, remote
@@ -83,61 +81,6 @@ def remove_tree(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     elif folder.exists():
         remote(folder).fs.rm(remote(folder).path, recursive=True)
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keep other runs out of a folder that results go to; after an error, nothing half written is left in it.
-
-    A store has no locks: two runs into one are their owner's to keep apart. Raises Problem when another run is there.
-    """
-    if not is_local(out):
-        check_store(out)
-        yield
-        return
-    partial, is_new = out / PARTIAL, not out.exists()
-    partial.mkdir(parents=True, exist_ok=True)
-    pid = partial / "pid"
-    try:
-        with filelock.FileLock(partial / "lock", timeout=0), _tidied(partial):
-            pid.write_text(str(os.getpid()))
-            yield
-    except filelock.Timeout:
-        who = pid.read_text() if pid.is_file() else "unknown"
-        raise Problem(
-            f"{out}: another run (process {who}) is writing there. Wait for it, or choose another --out."
-        ) from None
-    finally:
-        with suppress(OSError):  # it is not empty
-            if is_new:
-                out.rmdir()
-
-
-@contextmanager
-def _tidied(partial: Path) -> Iterator[None]:
-    """Remove what was half written when a run failed; and the folder itself where it made nothing."""
-    try:
-        yield
-    except BaseException:
-        remove_unfinished(partial)
-        with suppress(OSError):
-            if {entry.name for entry in partial.iterdir()} <= {"lock", "pid"}:
-                remove_tree(partial)
-        raise
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove files that were being written when whoever wrote them was stopped."""
-    for leftover in list(folder.rglob("*.tmp")) if is_local(folder) else ():
-        leftover.unlink(missing_ok=True)
-
-
-def clean(folder: Path, kept: Collection[str]) -> None:
-    """Remove what earlier runs left in a folder of what is in the making: other folders, and what is half written."""
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.is_dir() and entry.name not in kept:
-            remove_tree(entry)
-    remove_unfinished(folder)
 
 
 def check_store(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pixels, files and Arrow, each made of the other."""
+"""Pixels, files and Arrow: `photographs` decodes what upstream published, `decoder` what is published here."""
 
 from loaders.images.decoder import decode
 

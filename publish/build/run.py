@@ -19,7 +19,8 @@ from publish.console import damage
 from publish.console.progress import Progress
 from publish.console.room import check_room
 from publish.manifest import Manifest, SplitEntry
-from publish.results import clean, locked, remove_tree
+from publish.results import remove_tree
+from publish.work.lock import clean, locked
 from publish.work.shared import sees
 from publish.work.tasks import Crew, Finished, Task
 

@@ -1,8 +1,7 @@
-"""Where shards are built, and how a finished repository takes the place of the old one.
+"""Where shards are built, and taken up again.
 
 `OUT/.partial/DATASET/KEY/` holds the finished shards of a split, each with its receipt beside it; KEY changes when the
-archives or the plan do, so that a killed run is taken up where it was and nothing stale is ever taken for done. A
-repository is put together whole beside the old one and changes places with it in one step.
+archives or the plan do, so that a killed run is taken up where it was and nothing stale is ever taken for done.
 
 Files are not forced to the disk: what a power cut may leave of them has another digest than the manifest says, which
 the next run finds and builds anew.

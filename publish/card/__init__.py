@@ -1,1 +1,1 @@
-"""The manifest told to people."""
+"""The manifest told to people: the measured parts of `cards/X.md`."""

@@ -35,7 +35,8 @@ from publish.console.progress import Progress
 from publish.regenerate import placing
 from publish.regenerate.chunks import chunks, joined, rows, stamp_of, take
 from publish.regenerate.packing import Batch, File, Output
-from publish.results import PARTIAL, clean, locked
+from publish.results import PARTIAL
+from publish.work.lock import clean, locked
 from publish.work.shared import sees, takes
 from publish.work.tasks import Crew, Task
 

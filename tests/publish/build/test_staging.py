@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from loaders import Job, Problem
-from publish import results
 from publish.build import staging
 from publish.build.shard import Receipt
 from publish.repository import exchange
+from publish.work import lock
 from tests.kit import contract
 
 
@@ -160,7 +160,7 @@ def test_leftovers_are_removed_and_finished_shards_kept(shard: Path, tmp_path: P
         (tmp_path / path).write_text("")
     shard.with_name(f"{shard.name}.123.tmp").write_text("half")
     (tmp_path / f"{shard.name}.99.tmp").rename(shard.with_name(f"{shard.name}.99.tmp"))
-    results.clean(tmp_path, ["key"])
+    lock.clean(tmp_path, ["key"])
     assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()} == {
         shard.relative_to(tmp_path),
         receipt_of(shard).relative_to(tmp_path),
@@ -169,12 +169,12 @@ def test_leftovers_are_removed_and_finished_shards_kept(shard: Path, tmp_path: P
 
 
 def test_cleaning_what_is_not_there(tmp_path: Path) -> None:
-    results.clean(tmp_path / "nothing", ["key"])
+    lock.clean(tmp_path / "nothing", ["key"])
 
 
 def test_a_stray_file_is_removed_too(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").write_text("")
-    results.clean(tmp_path, [])
+    lock.clean(tmp_path, [])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,8 +14,8 @@ from loaders.sources.sidecar import SIDECAR
 from publish.console.progress import Progress
 from publish.regenerate import __main__ as regenerate
 from publish.regenerate.run import Settings, run
-from publish.results import locked
 from publish.sample import archives
+from publish.work.lock import locked
 from publish.work.processes import Processes
 from tests.kit import contract
 from tests.kit.building import tree
