@@ -21,7 +21,8 @@ from publish.console.options import add_workers, crew_of, destination, place, wh
 from publish.console.progress import Progress, megabytes, table
 
 if TYPE_CHECKING:  # --help answers at once
-    from publish.regenerate.run import Made, Settings
+    from publish.regenerate.run import Made
+    from publish.regenerate.settings import Settings
 
 _EXAMPLES = """examples:
   python -m publish.regenerate --source ILSVRC --out DIR                the four sizes, in the zips upstream publishes
@@ -96,7 +97,7 @@ def _regenerate(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> "Settings":
-    from publish.regenerate.run import Settings
+    from publish.regenerate.settings import Settings
 
     if not options.source.is_dir():
         raise MissingSources(f"{options.source}: expected a folder with the photographs of ILSVRC (--source).")

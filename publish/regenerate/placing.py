@@ -17,7 +17,8 @@ from publish.regenerate.packing import File
 from publish.results import PARTIAL, move, remove_tree, to_disk, written
 
 ORIGIN = "regenerated"
-_MOVING = f"{PARTIAL}/moving.json"  # the files that are on their way to their place, and not vouched for yet
+MOVING = "moving.json"
+_MOVING = f"{PARTIAL}/{MOVING}"  # the files that are on their way to their place, and not vouched for yet
 
 
 def sidecar(out: Path, expected: Collection[str]) -> Sidecar:

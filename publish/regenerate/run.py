@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,45 +35,16 @@ from publish.console.progress import Progress
 from publish.regenerate import placing
 from publish.regenerate.chunks import chunks, joined, rows, stamp_of, take
 from publish.regenerate.packing import Batch, File, Output
+from publish.regenerate.settings import BATCHES, Settings, batch_name
 from publish.results import PARTIAL
 from publish.work.lock import clean, locked
 from publish.work.shared import sees, takes
 from publish.work.tasks import Crew, Task
 
-_BATCHES = 10
 _FORMAT = 1  # goes up when the same photographs and settings give other bytes
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to make of which photographs, and where."""
-
-    source: Path
-    out: Path
-    sizes: tuple[int, ...]
-    resample: str = "box"
-    format: Literal["npz", "pickle"] = "npz"
-    subsample: int = 1
-    allow_damaged: bool = False
-    seed: int = 0
-
-    def config(self, size: int) -> str:
-        """Return the name of the config of a size."""
-        return f"{size}x{size}" + ("" if self.resample == "box" else f"-{self.resample}")
-
-    def files(self, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Return {file: (split, its batches)}, named as upstream's; another filter than box is part of the name."""
-        stem = f"Imagenet{size}" + ("" if self.resample == "box" else f"_{self.resample}")
-        every, half = (*range(_BATCHES),), _BATCHES // 2
-        if self.format == "pickle":
-            files = {f"{stem}_train/{batch_name('train', n)}": ("train", every[n : n + 1]) for n in every}
-            return files | {f"{stem}_val/{batch_name('validation', 0)}": ("validation", every[:1])}
-        parts = {"_part1": every[:half], "_part2": every[half:]} if size == 64 else {"": every}
-        files = {f"{stem}_train{part}_npz.zip": ("train", batches) for part, batches in parts.items()}
-        return files | {f"{stem}_val_npz.zip": ("validation", every[:1])}
 
 
 @dataclass(frozen=True)
@@ -124,11 +95,6 @@ class Made:
     skipped: Mapping[str, Mapping[str, int]]
 
 
-def batch_name(split: str, number: int) -> str:
-    """Return upstream's name of a batch."""
-    return f"train_data_batch_{number + 1}" if split == "train" else "val_data"
-
-
 def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
     """Make every size that is not there already.
 
@@ -146,7 +112,7 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
         key = _key(settings, found)
         todo = _todo(settings, listed, found, key)
         stage = _stage(settings, key, todo)
-        clean(stage.parent, [stage.name])
+        clean(stage.parent, [stage.name, placing.MOVING])
         if todo:
             tars = [tar for photos in found.values() for tar in photos.seen]
             crew.check(lambda: partial(sees, tars, [photos.root for photos in found.values() if photos.root.is_dir()]))
@@ -286,7 +252,7 @@ def _pack(outputs: Sequence[Output], crew: Crew) -> dict[str, File]:
 def _batches(name: str, split: Split, stage: Path, sizes: tuple[int, ...], size: int) -> Iterator[Batch]:
     """Cut as the authors did: ten batches of a tenth, rounded down, and what is left over into the last."""
     used = np.delete(np.arange(len(split.order)), sorted(split.left_out))
-    count = _BATCHES if name == "train" else 1
+    count = BATCHES if name == "train" else 1
     if len(used) < count and len(split.photos):
         raise Problem(f"{split.photos.root}: {len(used)} {name} photographs can be read, expected at least {count}.")
     edges = [n * (len(used) // count) for n in range(count)] + [len(used)]

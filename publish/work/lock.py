@@ -60,8 +60,8 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def clean(folder: Path, kept: Collection[str]) -> None:
-    """Remove what earlier runs left in a folder of what is in the making: other folders, and what is half written."""
+    """Remove what earlier runs left in a folder of what is in the making, the lock and `kept` left alone."""
     for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.is_dir() and entry.name not in kept:
-            remove_tree(entry)
+        if entry.name not in {"lock", "pid", *kept}:
+            remove_tree(entry) if entry.is_dir() else entry.unlink()
     remove_unfinished(folder)

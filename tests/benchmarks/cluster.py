@@ -28,7 +28,7 @@ from publish.build import run as building
 from publish.build.run import Options
 from publish.console.progress import Progress, table
 from publish.regenerate import run as regenerating
-from publish.regenerate.run import Settings
+from publish.regenerate.settings import Settings
 from publish.repository.folder import Folder
 from publish.work.processes import Processes
 from tests.benchmarks.measure import Measurement, _field, median_of, run

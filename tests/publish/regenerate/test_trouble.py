@@ -13,7 +13,8 @@ from loaders.formats.photos import Photos
 from loaders.sources.sidecar import SIDECAR
 from publish.console.progress import Progress
 from publish.regenerate import __main__ as regenerate
-from publish.regenerate.run import Settings, run
+from publish.regenerate.run import run
+from publish.regenerate.settings import Settings
 from publish.sample import archives
 from publish.work.lock import locked
 from publish.work.processes import Processes
