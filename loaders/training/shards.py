@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from loaders._errors import Problem
 from loaders.images import decode
-from loaders.images.arrow import PARQUET_ERRORS
+from loaders.images.arrow import PARQUET_ERRORS, numbers
 from loaders.training.manifest import Shard
 from loaders.training.repository import Rows
 
@@ -206,7 +206,7 @@ def _check_digest(file: _File) -> None:
 def _labels(file: _File, column: pa.Array) -> NDArray[np.int64]:
     if column.null_count or not pa.types.is_integer(column.type):
         raise Problem(f"{file.path}: expected a whole number as the label of each row, found {column.type} or none.")
-    return np.asarray(column.to_numpy())
+    return numbers(column.cast(pa.int64()))
 
 
 def _decoded(rows: Rows, file: _File, column: pa.Array, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
