@@ -4,9 +4,13 @@ Paper: https://arxiv.org/abs/1601.06759. Sizes and digests of the files: TensorF
 `url_checksums/downsampled_imagenet.txt`.
 """
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +20,22 @@ from loaders._errors import SourceProblem
 from loaders.base import forms
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
-from loaders.formats import index, tars
+from loaders.files.places import entries
+from loaders.formats import folders, index, tars
+from loaders.formats.folders import Files
+from loaders.formats.packed import is_compressed
+from loaders.formats.photos import Holder, Photos
+from loaders.formats.tars import Members
+from loaders.formats.untrusted import junk
 from loaders.images import arrow, png, png_file
 from loaders.sources.folder import SourceFolder
+from loaders.sources.listing import plain_name
 from loaders.sources.source import Archive, Archives, Found, Source
 
 _PAGE = "https://image-net.org/small/download.php (gone since 2023; a copy counts when its digest is right)"
-_MEMBER = re.compile(r"(?:\./)?(?:[\w.-]+/)*\d+\.png")
+_MEMBER = re.compile(r"(?:\./)?(?:[\w.-]+/)*\d+\.png", re.IGNORECASE)
+_DIGITS = 20  # of a number, and more
+_SHORT = {"train": "train", "validation": "valid"}  # what upstream calls a split
 _ROW_BYTES = {"32x32": 2230, "64x64": 8740}  # of Parquet, measured on crops of photographs
 
 # fmt: off
@@ -43,6 +56,7 @@ DATASET = Dataset(
     ),
 )
 config = DATASET.config
+_Held = tuple[Archive, Members | Photos, Counter[str]]  # the archive, its pictures, and the litter beside them
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
@@ -51,15 +65,46 @@ def find(config: Config, folder: SourceFolder) -> Found:
 
 
 def _source(config: Config, split: Split) -> Source:
-    return SOURCES[f"{'train' if split.name == 'train' else 'valid'}_{config.name}.tar"]
+    return SOURCES[f"{_stem(config, split)}.tar"]
+
+
+def _stem(config: Config, split: Split) -> str:
+    return f"{_SHORT[split.name]}_{config.name}"
 
 
 def _find_tar(folder: SourceFolder, config: Config, split: Split) -> Archives:
     archive = folder.find(_source(config, split))
-    return (archive,) if archive else ()
+    return (archive,) if archive else _of_content(folder, config, split, is_plain=True)
 
 
-FORMS = (Form("tar of PNG files", "`{train,valid}_{32x32,64x64}.tar`", _find_tar),)
+def _find_packed(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    return _of_content(folder, config, split, is_plain=False)
+
+
+def _of_content(folder: SourceFolder, config: Config, split: Split, is_plain: bool) -> Archives:
+    """Return the tar whose first picture lies in the folder of the split, or the one that is called like that."""
+    stem, others = _stem(config, split), {name.removesuffix(".tar") for name in SOURCES}
+    tars = [tar for tar in folder.tars if (tar.path.suffix.lower() == ".tar") == is_plain]
+    held = {tar.path: others.intersection(tar.first.split("/")[:-1]) or {tar.stem} for tar in tars}
+    path = next((tar.path for tar in tars if stem in held[tar.path] and _MEMBER.fullmatch(tar.first)), None)
+    return (folder.archive(path),) if path else ()
+
+
+def _find_folder(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    """Return the folder of numbered pictures that is called like the split, or like the split and S in any way."""
+    stem = _stem(config, split)
+    named = [place.path for place in folder.pictures if plain_name(place.path.name) == stem]
+    wanted = (_size(config.name), _SHORT[split.name])
+    alike = [place.path for place in folder.pictures if (place.size, place.split) == wanted]
+    path = next(iter([*named, *alike]), None)
+    return (folder.unpacked(path),) if path else ()
+
+
+FORMS = (
+    Form("tar of PNG files", "`{train,valid}_{32x32,64x64}.tar`", _find_tar),
+    Form("packed tar of PNG files", "`train_32x32.tar.gz` ..., or the tar in a zip; read forwards", _find_packed),
+    Form("folder of PNG files", "`train_32x32/*.png` ...; rows are in the order of the numbers", _find_folder),
+)
 
 
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
@@ -69,56 +114,100 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 
 def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
     (archive,) = found.archives[split.name]
+    archive, held, skipped = _unpacked(archive) if archive.path.is_dir() else _packed(archive)
+    names = held.places if isinstance(held, Photos) else held.names
+    _check_names(archive.path, names, _stem(config, split))
+    forms.check_others(found, split, len(names), _count)
+    check_rows(DATASET.name, config.name, split, len(names), found, partial)
+    jobs = tuple(_jobs(config, archive, held, shard_rows(len(names), split)))
+    return SplitPlan(config.name, split, jobs, (archive,), len(names) * _ROW_BYTES[config.name], skipped)
+
+
+def _packed(archive: Archive) -> _Held:
     members = index.members(archive.path)
-    _check_names(archive.path, members.names)
-    check_rows(DATASET.name, config.name, split, len(members.names), found, partial)
-    jobs = tuple(_jobs(config, archive, members, shard_rows(len(members.names), split)))
-    size = len(members.names) * _ROW_BYTES[config.name]
-    return SplitPlan(config.name, split, jobs, (archive,), size, members.skipped)
+    return archive, members, members.skipped
 
 
-def _check_names(path: Path, names: Sequence[str]) -> None:
+def _unpacked(archive: Archive) -> _Held:
+    """Return a folder with what is known of its files, and these in the order of their numbers."""
+    names, skipped = _listed(archive.path)
+    pictures = Photos.of(archive.path, Holder("folder"), names, [0] * len(names))
+    found = pictures.files()
+    if lost := [name for name in names if name not in found]:
+        raise folders.broken_link(archive.path / lost[0])
+    return replace(archive, files=Files.of(found)), pictures.known(found), skipped
+
+
+def _listed(path: Path) -> tuple[list[str], Counter[str]]:
+    names = entries(path)
+    skipped = Counter(kind for name in names if (kind := junk(name)))
+    kept = [name for name in names if not junk(name)]
+    if strange := next((name for name in sorted(kept) if names[name] or not _MEMBER.fullmatch(name)), None):
+        raise SourceProblem(f"{path}: holds {strange!r}, expected only numbered PNG files. Move it away.")
+    return sorted(kept, key=lambda name: (int(name.partition(".")[0][:_DIGITS]), name)), skipped
+
+
+def _count(archives: Archives) -> int | None:
+    """Return the rows of a folder; those of a tar are not known without going through it."""
+    return len(_listed(archives[0].path)[0]) if archives[0].path.is_dir() else None
+
+
+def _check_names(path: Path, names: Sequence[str], stem: str) -> None:
     """Raise SourceProblem for what is no numbered PNG, for the folder of another tar, and for a number in two folders.
 
     Upstream has one folder, named like the tar.
     """
     if strange := next((name for name in names if not _MEMBER.fullmatch(name)), None):
         raise SourceProblem(f"{path}: holds {strange!r}, expected only numbered PNG files.")
-    folders = {name.rpartition("/")[0] for name in names}
-    others = {name.removesuffix(".tar") for name in SOURCES if name != path.name}
-    if wrong := others.intersection(part for folder in folders for part in folder.split("/")):
+    tops = {name.rpartition("/")[0] for name in names}
+    others = {name.removesuffix(".tar") for name in SOURCES} - {stem}
+    if wrong := others.intersection(part for top in tops for part in top.split("/")):
         raise SourceProblem(f"{path}: holds the folder {min(wrong)}. Is it {min(wrong)}.tar under another name?")
     known: dict[str, str] = {}
-    for name in names if len(folders) > 1 else ():  # within one, a tar's names differ
+    for name in names if len(tops) > 1 else ():  # within one, a tar's names differ
         if (same := known.setdefault(name.rpartition("/")[2], name)) is not name:
             raise SourceProblem(f"{path}: holds a picture more than once, as {same!r} and {name!r}. Download it again.")
 
 
-def _jobs(config: Config, archive: Archive, members: tars.Members, shards: list[int]) -> Iterator[Job]:
+def _jobs(config: Config, archive: Archive, held: Members | Photos, shards: list[int]) -> Iterator[Job]:
+    """Yield one job a shard: the files of a folder, or where the members of a tar lie and the first one's name."""
+    is_forward = isinstance(held, Members) and is_compressed(archive.path)
     start = 0
     for count in shards:
         rows = slice(start, start + count)
-        places = np.array([members.offsets[rows], members.sizes[rows]], np.int64)
-        yield Job(DATASET.name, config.name, count, ((archive.path, members.names[start], places),))
+        if isinstance(held, Photos):
+            part: Any = held.take(rows)
+        else:
+            part = (archive.path, held.names[start], np.array([held.offsets[rows], held.sizes[rows]], np.int64))
+        yield Job(DATASET.name, config.name, count, (part,), continues=is_forward and start > 0)
         start += count
 
 
 def batches(job: Job) -> Iterator[Batch]:
     """Yield blocks of rows that fit the cache: image, decoded from upstream's PNG and framed anew."""
-    size = int(job.config.partition("x")[0])
+    size = _size(job.config)
     step = png.block_rows(size)
-    for path, _, (offsets, sizes) in job.parts:
-        for at in range(0, len(offsets), step):
-            rows = slice(at, at + step)
-            files = tars.read_members(path, offsets[rows], sizes[rows])
-            where = zip(offsets[rows], files, strict=True)
-            pixels = np.stack([_decode(path, int(offset), file, size) for offset, file in where])
-            planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-            images = arrow.images_of_one_length(png.encode(planes))
-            yield Batch(pa.record_batch([images], schema=DATASET.schema), planes)
+    (part,) = job.parts
+    files = part.read() if isinstance(part, Photos) else _members(*part)
+    while block := list(itertools.islice(files, step)):
+        pixels = np.stack([_decode(where, file, size) for where, file in block])
+        planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        images = arrow.images_of_one_length(png.encode(planes))
+        yield Batch(pa.record_batch([images], schema=DATASET.schema), planes)
 
 
-def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.uint8]:
+def _members(path: Path, _: str, places: npt.NDArray[np.int64]) -> Iterator[tuple[str, bytes]]:
+    """Yield where each picture of a tar lies, in words, and its bytes."""
+    offsets, sizes = places.tolist()
+    for offset, file in zip(offsets, tars.read_members(path, offsets, sizes), strict=True):
+        yield f"{path}: the member at byte {offset:,}", file
+
+
+def _size(config: str) -> int:
+    return int(config.partition("x")[0])
+
+
+def _decode(where: str, file: bytes, size: int) -> npt.NDArray[np.uint8]:
     try:
         picture = png_file.opened(file)
         found = str(picture.header)
@@ -126,10 +215,7 @@ def _decode(path: Path, offset: int, file: bytes, size: int) -> npt.NDArray[np.u
             return picture.pixels()
     except ValueError as error:
         found = str(error)
-    raise SourceProblem(
-        f"{path}: the member at byte {offset:,} should be an RGB PNG of {size}x{size}, found: {found}. "
-        "Download the archive again."
-    )
+    raise SourceProblem(f"{where} should be an RGB PNG of {size}x{size}, found: {found}. Download the archive again.")
 
 
 __getattr__ = lazy_builder(__name__)

@@ -7,21 +7,33 @@ Paper: https://arxiv.org/abs/1902.10811. Sizes and digests of the files: TensorF
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.base import forms, photos
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
-from loaders.formats import index, tars
+from loaders.files.places import files
+from loaders.formats import folders, index
+from loaders.formats.folders import Files
 from loaders.formats.photos import Holder, Photos
+from loaders.formats.untrusted import junk
 from loaders.sources.folder import SourceFolder
+from loaders.sources.listing import plain_name
 from loaders.sources.source import Archive, Archives, Found, Source
 
 _REPOSITORY = "https://huggingface.co/datasets/vaishaal/ImageNetV2"
 _PER_CLASS = 10
 # A folder a class: its ILSVRC label as a number, or its WordNet id.
-_MEMBER = re.compile(r"(?:\./)?imagenetv2-[\w.-]+-format-val/(\d{1,3}|n\d{8})/([\w-]+\.jpe?g)", re.IGNORECASE)
+_MEMBER = re.compile(r"(?:\./)?(?:[\w.() -]+/)?(\d{1,3}|n\d{8})/([\w-]+\.jpe?g)", re.IGNORECASE)
+_CLASS = re.compile(r"\d{1,3}|n\d{8}")
+# What an archive or its top folder is called: that of December 2020 has no "v2".
+_TOP = re.compile(
+    r"imagenet[-_]?(?:v2)?[-_](matched[-_]?frequency|threshold[-_]?0?\.?7|top[-_]?images)(?:-format-val)?"
+)
+_WORDS = {"matched-frequency": "matchedfrequency", "threshold-0.7": "threshold07", "topimages": "topimages"}
 
 # fmt: off
 _FILES = {
@@ -44,6 +56,7 @@ DATASET = Dataset(
     gated=False,
 )
 config = DATASET.config
+_Rows = tuple[Archive, Photos, Counter[str]]
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
@@ -52,37 +65,105 @@ def find(config: Config, folder: SourceFolder) -> Found:
 
 
 def _find_tar(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    archive = folder.find(SOURCES[config.name])
-    return (archive,) if archive else ()
+    """Return the tar of upstream's name, or one whose first photograph lies in a folder of the config's name."""
+    if archive := folder.find_here(SOURCES[config.name]):
+        return (archive,)
+    held = [tar.path for tar in folder.tars if _MEMBER.fullmatch(tar.first) and _is_of(config, tar.first, tar.stem)]
+    downloaded = None if held else folder.find(SOURCES[config.name])
+    return (folder.archive(held[0]),) if held else (downloaded,) if downloaded else ()
 
 
-FORMS = (Form("tar of photographs", "`imagenetv2-{matched-frequency,threshold0.7,top-images}.tar.gz`", _find_tar),)
+def _is_of(config: Config, first: str, stem: str) -> bool:
+    """Say whether photographs are of a config, by the top folder they lie in, or by what that lies in."""
+    tops = [_config_named(part) for part in (*first.split("/")[:-2], stem)]
+    return next((name for name in tops if name), None) == config.name
+
+
+def _config_named(name: str) -> str | None:
+    match = _TOP.fullmatch(plain_name(name))
+    stems = {words: config for config, words in _WORDS.items()}
+    return stems.get(re.sub(r"[-_. ]", "", match[1])) if match else None
+
+
+def _find_folder(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    """Return a folder of the config's name in which class folders lie."""
+    listing = folder.listing
+    places = [listing.root, *(entry.path for entry in listing.folders)]
+    named = [place for place in places if _config_named(place.name) == config.name]
+    held = [p for p in named if any(e.is_folder and _CLASS.fullmatch(e.name) for e in listing.within(p))]
+    return (folder.unpacked(held[0]),) if held else ()
+
+
+FORMS = (
+    Form(
+        "tar of photographs",
+        "`imagenetv2-{matched-frequency,threshold0.7,top-images}.tar.gz`, gzipped or plain, or that of December 2020; "
+        "folders in it named by number or WordNet id",
+        _find_tar,
+    ),
+    Form(
+        "folder of photographs",
+        "`imagenetv2-matched-frequency-format-val/0/*.jpeg` ..., or `n01440764/*.jpeg` ...",
+        _find_folder,
+    ),
+)
 
 
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut the test split into shards of equal rows, in a pseudo-random order."""
     (split,), (archive,) = config.splits, found.archives["test"]
-    members = index.members(archive.path)
-    rows = _photos(archive, members)
+    archive, rows, skipped = _unpacked(archive) if archive.path.is_dir() else _packed(config, archive)
+    forms.check_others(found, split, len(rows), _count)
     if not partial and not found.rows:
         _check_classes(archive, rows)
     check_rows(DATASET.name, config.name, split, len(rows), found, partial)
     jobs = tuple(photos.jobs(DATASET.name, config.name, rows, shard_rows(len(rows), split)))
-    return [SplitPlan(config.name, split, jobs, (archive,), rows.nbytes, members.skipped)]
+    return [SplitPlan(config.name, split, jobs, (archive,), rows.nbytes, skipped)]
 
 
-def _photos(archive: Archive, members: tars.Members) -> Photos:
-    named = [_named(archive, name) for name in members.names]
-    names, labels = [f"{label}/{name}" for label, name in named], [label for label, _ in named]
-    return Photos.of(archive.path, Holder("tar", state=archive.state), names, labels, members.offsets, members.sizes)
+def _packed(config: Config, archive: Archive) -> _Rows:
+    members = index.members(archive.path)
+    for top in {name.removeprefix("./").partition("/")[0] for name in members.names}:
+        if (other := _config_named(top)) not in (None, config.name):
+            raise SourceProblem(f"{archive.path}: holds the folder {top}. Is it {other} under another name?")
+    names, labels = _named(archive, members.names)
+    holder = Holder("tar", state=archive.state)
+    rows = Photos.of(archive.path, holder, names, labels, members.offsets, members.sizes)
+    return archive, rows, members.skipped
 
 
-def _named(archive: Archive, member: str) -> tuple[int, str]:
-    """Return label and file name, which are the same in both layouts."""
-    match = _MEMBER.fullmatch(member)
-    if not match:
-        raise SourceProblem(f"{archive.path}: holds {member!r}, expected FOLDER/CLASS/NAME.jpeg.")
-    return _label(archive, match[1]), match[2]
+def _unpacked(archive: Archive) -> _Rows:
+    """Return the photographs of a folder of class folders, and what is known of their files."""
+    held, skipped = _listed(archive.path)
+    names, labels = _named(archive, [f"./{place}" for place in held])
+    rows = Photos.of(archive.path, Holder("folder"), names, labels, held=held)
+    found = rows.files()
+    if lost := sorted(set(held) - set(found)):
+        raise folders.broken_link(archive.path / lost[0])
+    return replace(archive, files=Files.of(found)), rows.there(found), skipped
+
+
+def _listed(path: Path) -> tuple[list[str], Counter[str]]:
+    places = sorted(files(path))
+    skipped = Counter(kind for place in places if (kind := junk(place)))
+    return [place for place in places if not junk(place)], skipped
+
+
+def _count(archives: Archives) -> int | None:
+    """Return the rows of a folder; those of a tar are not known without going through it."""
+    return len(_listed(archives[0].path)[0]) if archives[0].path.is_dir() else None
+
+
+def _named(archive: Archive, members: list[str]) -> tuple[list[str], list[int]]:
+    """Return names and labels, which are the same in all layouts."""
+    names, labels = [], []
+    for member in members:
+        match = _MEMBER.fullmatch(member)
+        if not match:
+            raise SourceProblem(f"{archive.path}: holds {member!r}, expected FOLDER/CLASS/NAME.jpeg.")
+        labels.append(_label(archive, match[1]))
+        names.append(f"{labels[-1]}/{match[2]}")
+    return names, labels
 
 
 def _label(archive: Archive, folder: str) -> int:

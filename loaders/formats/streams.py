@@ -6,7 +6,6 @@ from typing import Any, BinaryIO, cast
 
 from zlib_ng import gzip_ng
 
-from loaders.files.places import is_local
 from loaders.files.reading import RawFile, open_file
 
 _PIECE = 1 << 18  # compressed bytes read at a time
@@ -35,14 +34,6 @@ def open_range(path: Path, offset: int = 0, size: int | None = None) -> BinaryIO
     return io.BufferedReader(ByteRange(path, offset, size), _PIECE)
 
 
-def is_gzip(path: Path) -> bool:
-    """Say whether a file is a gzip stream, whatever its name."""
-    with open_file(path, ahead=False) as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading here and there, through gzip when its content is gzip."""
-    if not is_gzip(path):
-        return open_file(path, ahead=False)
-    return cast(BinaryIO, _open_gzip(path if is_local(path) else open_file(path), "rb"))
+def gunzipped(file: "Path | BinaryIO") -> BinaryIO:
+    """Open what a gzip stream inflates to."""
+    return cast(BinaryIO, _open_gzip(file, "rb"))

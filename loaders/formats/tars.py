@@ -18,7 +18,7 @@ from zlib_ng import zlib_ng
 
 from loaders._errors import SourceProblem, shown
 from loaders.files.places import is_local
-from loaders.formats.streams import is_gzip, open_plain
+from loaders.formats.packed import is_compressed, open_tar, reopened
 from loaders.formats.untrusted import junk, leads_out, reading
 
 _BLOCK = 512
@@ -55,7 +55,7 @@ def scan(path: Path, start: int = 0, stop: int | None = None, page_by_page: bool
     Raises SourceProblem for a damaged or unfinished archive, a link, a device, a sparse file, a name that leads out of
     the archive, or a name that is there twice.
     """
-    with reading(path, "the tar"), open_plain(path) as file:
+    with reading(path, "the tar"), open_tar(path) as file:
         limit = stop if stop is not None else _length(path, file)
         if page_by_page and limit is not None and is_local(path) and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), start, limit - start, os.POSIX_FADV_RANDOM)
@@ -70,12 +70,12 @@ def scan(path: Path, start: int = 0, stop: int | None = None, page_by_page: bool
 
 def first_names(path: Path, count: int) -> list[str]:
     """Return the names of the first members of a tar, of which no more is read; raises SourceProblem for no tar."""
-    with reading(path, "the tar"), open_plain(path) as file:
+    with reading(path, "the tar"), open_tar(path) as file:
         return [name for name, _, _ in itertools.islice(_entries(path, file, 0, _length(path, file)), count)]
 
 
 def _length(path: Path, file: BinaryIO) -> int | None:
-    return None if is_gzip(path) else file.seek(0, 2)
+    return None if is_compressed(path) else file.seek(0, 2)
 
 
 def _sort_in(path: Path, found: Members, name: str, offset: int, size: int) -> None:
@@ -225,16 +225,22 @@ def _pax_records(data: bytes) -> Iterator[tuple[str, str]]:
 def read_members(path: Path, offsets: Sequence[int], sizes: Sequence[int]) -> Iterator[bytes]:
     """Yield the bytes of members in the order asked for.
 
-    A gzip stream can only be read forwards: there, all that is asked for is read in one pass and held in memory.
+    What is compressed can only be read forwards: in the tar's own order, reading goes on where it stopped before; in
+    another, all that is asked for is read in one pass and held in memory.
     """
-    with reading(path, "the tar"), open_plain(path) as file:
-        if not is_gzip(path):
-            yield from (_read(path, file, offset, size) for offset, size in zip(offsets, sizes, strict=True))
+    spans = list(zip(offsets, sizes, strict=True))
+    if not is_compressed(path):
+        with reading(path, "the tar"), open_tar(path) as file:
+            yield from (_read(path, file, offset, size) for offset, size in spans)
+        return
+    with reading(path, "the tar"):
+        ordered = sorted(spans)
+        file = reopened(path, int(ordered[0][0]) if ordered else 0)
+        if spans == ordered:
+            yield from (_read(path, file, offset, size) for offset, size in spans)
             return
-        held = dict[int, bytes]()
-        for offset, size in sorted(zip(offsets, sizes, strict=True)):
-            held[offset] = _read(path, file, offset, size)
-        yield from (held.pop(offset) for offset in offsets)
+        held = {offset: _read(path, file, offset, size) for offset, size in ordered}
+    yield from (held.pop(offset) for offset in offsets)
 
 
 def _read(path: Path, file: BinaryIO, offset: int, size: int) -> bytes:

@@ -161,18 +161,21 @@ class ZipMember:
         return f"{self.path}:{self.info.filename}"
 
 
-def find_zip_member(path: Path, name: str) -> ZipMember:
-    """Return a member of a zip; raises SourceProblem for one that is encrypted, too large or compressed otherwise."""
+def find_zip_member(path: Path, name: str, most: int = _MEMBER_LIMIT) -> ZipMember:
+    """Return a member of a zip; raises SourceProblem for one that is encrypted or compressed otherwise.
+
+    Also for one of more than `most` bytes, or of more than its compressed ones can honestly hold.
+    """
     with reading(path, f"member {name}"), open_file(path) as file:
         info = {info.filename: info for info in zip_directory(file)}[name]
         if info.flag_bits & 1:
             raise SourceProblem(f"{path}: member {name} is encrypted, upstream's are not. Download it again.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SourceProblem(f"{path}: expected the member {name} stored or deflated. Download it again.")
-        if info.file_size > min(_MEMBER_LIMIT, _FACTOR * info.compress_size + _SLACK):
+        if info.file_size > min(most, _FACTOR * info.compress_size + _SLACK):
             raise SourceProblem(
-                f"{path}: member {name} claims {info.file_size:,} bytes in {info.compress_size:,}, expected 4 GB at "
-                f"most and {_FACTOR} times as many. Download it again."
+                f"{path}: member {name} claims {info.file_size:,} bytes in {info.compress_size:,}, expected at most "
+                f"{most / 2**30:.0f} GB and {_FACTOR} times as many. Download it again."
             )
         return ZipMember(path, info, _data_offset(file, info))
 

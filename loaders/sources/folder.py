@@ -8,6 +8,8 @@ from loaders.files.cache import cache_folder
 from loaders.files.places import is_local
 from loaders.sources.batches import BatchSet, batch_sets
 from loaders.sources.listing import Listing
+from loaders.sources.packed import Tar, packed
+from loaders.sources.pictures import Pictures, pictures
 from loaders.sources.sidecar import SIDECAR, Regenerated, Sidecar, read_sidecar
 from loaders.sources.source import Archive, Expected, Source
 
@@ -29,6 +31,16 @@ class SourceFolder:
         """The batches of Chrabaszcz et al. in it."""
         return batch_sets(self.listing)
 
+    @cached_property
+    def tars(self) -> list[Tar]:
+        """The tars in it, whatever they are packed in."""
+        return packed(self.listing)
+
+    @cached_property
+    def pictures(self) -> list[Pictures]:
+        """The folders of numbered pictures in it."""
+        return pictures(self.listing)
+
     @property
     def origin(self) -> str:
         """Where its files come from: "upstream" unless a sidecar says otherwise."""
@@ -48,9 +60,14 @@ class SourceFolder:
         It may lie up to two folders below, and have its name in another case or with " (1)". Raises SourceProblem for
         two such files of different sizes.
         """
+        if not (found := self.find_here(source)) and source.url:
+            downloaded = default_folder() / source.name
+            return self.archive(downloaded, source) if downloaded.is_file() else None
+        return found
+
+    def find_here(self, source: Source) -> Archive | None:
+        """Return the same, without what was downloaded to elsewhere."""
         paths = self._named(source.name)
-        if not paths and source.url and (downloaded := default_folder() / source.name).is_file():
-            paths = [downloaded]
         return self.archive(paths[0], source) if paths else None
 
     def find_unregistered(self, name: str) -> Archive | None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from loaders.files.places import entries, is_local, is_remote_error
 from loaders.formats.untrusted import junk
 
-_LEVELS = 3  # a folder, what lies in it, and one below that
+_LEVELS = 4  # what lies in a folder, in its folders, and in a folder with pictures or batches two below that
 _MOST = 20_000  # names of one folder
 _WIDE, _FEW = 40, 2  # of more folders than this beside each other, so many are looked into: a folder a class
-_FOLDERS = 400  # in all
+_FOLDERS, _NAMES = 400, 200_000  # in all
 _REQUESTS = 40  # the same for a store, where each is a request
 # What a browser, macOS and Windows put into the name of a second copy.
 _COPY = re.compile(r"(?: ?\(\d+\)| copy(?: \d+)?| - copy(?: \(\d+\))?)(?=\.|$)", re.IGNORECASE)
@@ -42,7 +42,7 @@ class Entry:
 
 
 class Listing:
-    """What lies in a folder and up to two folders below, without known litter; asked for when it is first needed."""
+    """What lies in a folder and up to three folders below, without known litter; asked for when it is first needed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -55,7 +55,7 @@ class Listing:
         found, waiting = list[Entry](), [(self.root, 1)]
         most = _FOLDERS if is_local(self.root) else _REQUESTS
         for folder, level in waiting:  # grows while it is gone through
-            if most <= 0:
+            if most <= 0 or len(found) > _NAMES:
                 self.unread.append(folder)
                 continue
             most -= 1

@@ -12,7 +12,6 @@ from loaders.files.places import is_remote_error
 from loaders.files.reading import open_file
 from loaders.formats import tars
 from loaders.formats.batches import BatchFile, image_size
-from loaders.formats.streams import is_gzip
 from loaders.formats.untrusted import junk, reading
 from loaders.formats.zips import zip_directory
 from loaders.sources.batches import batch_number
@@ -106,7 +105,7 @@ def _file(path: Path) -> str:
         return "is empty"
     if head[:4] == b"PK\x03\x04":
         return _zip(path)
-    if is_gzip(path) or head[257:262] == b"ustar":
+    if head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar":
         return f"is a tar that begins with {_some(tars.first_names(path, 2))}"
     if head[:1] == b"\x80" and batch_number(path.name) is not None:
         return f"is a pickled batch of {(size := image_size(BatchFile(path)))}x{size}"
@@ -121,6 +120,8 @@ def _zip(path: Path) -> str:
     batches = [name for name in names if batch_number(name) is not None]
     if batches:
         return _batches(len(batches), BatchFile(path, batches[0]))
+    if len(names) == 1 and names[0].lower().endswith((".tar", ".tar.gz", ".tgz")):
+        return f"is a zip of a tar that begins with {_some(tars.first_names(path, 2))}"
     return f"is a zip of {len(names):,} files, such as {_some(names)}"
 
 

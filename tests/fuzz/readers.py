@@ -321,7 +321,7 @@ def _read_receipt(folder: Path) -> Any:
 
 def _read_png(folder: Path) -> Any:
     path = folder / "1.png"
-    return downsampled._decode(path, 0, path.read_bytes(), 32).tobytes()
+    return downsampled._decode(str(path), path.read_bytes(), 32).tobytes()
 
 
 def _png_seeds() -> list[bytes]:

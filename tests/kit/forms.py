@@ -2,8 +2,9 @@
 
 import gzip
 import io
+import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from publish.sample import archives as writers
@@ -139,9 +140,89 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def gzipped(path: Path) -> bytes:
-    return gzip.compress(path.read_bytes(), 1)
+# downsampled_imagenet
 
 
-def names(files: Iterable[Path], folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in files)
+def unpack_tars(folder: Path, into: str = "") -> None:
+    """Put what each tar holds in its place."""
+    for path in sorted(folder.glob("*.tar*")):
+        with tarfile.open(path) as archive:
+            archive.extractall(folder / into, filter="data")
+        path.unlink()
+
+
+def _downsampled(folder: Path) -> Path:
+    archives.downsampled(folder)
+    return folder
+
+
+def _packed(folder: Path, name: Callable[[str], str], pack: Callable[[str, bytes], bytes]) -> None:
+    for path in sorted(_downsampled(folder).glob("*.tar")):
+        write(folder, {name(path.stem): pack(path.name, path.read_bytes())})
+        path.unlink()
+
+
+def _sorted_by_split(folder: Path) -> None:
+    unpack_tars(_downsampled(folder))
+    for size in (32, 64):
+        for old, new in (("train", "train"), ("valid", "Validation")):
+            (folder / f"{size}").mkdir(exist_ok=True)
+            (folder / f"{old}_{size}x{size}").rename(folder / f"{size}" / new)
+
+
+def _copied_folders(folder: Path) -> None:
+    unpack_tars(_downsampled(folder), "a/b")
+    for path in list((folder / "a" / "b").iterdir()):
+        path.rename(path.with_name(f"{path.name.upper()} (1)"))
+    write(folder, {"a/b/TRAIN_32X32 (1)/.DS_Store": b"-", "a/b/TRAIN_32X32 (1)/@eaDir": b"-"})
+
+
+DOWNSAMPLED: dict[str, Callable[[Path], None]] = {
+    "folders": lambda f: unpack_tars(_downsampled(f)),
+    "folders by size and split": _sorted_by_split,
+    "folders that are copies, below, with litter": _copied_folders,
+    "gzip": lambda f: _packed(f, lambda stem: f"{stem}.tar.gz", lambda _, data: gzip.compress(data, 1)),
+    "gzip, copies in another case, below": lambda f: _packed(
+        f, lambda stem: f"x/{stem.upper()}.TGZ", lambda _, data: gzip.compress(data, 1)
+    ),
+    "in a zip": lambda f: _packed(f, lambda stem: f"{stem}.zip", lambda name, data: zip_of({name: data})),
+    "deflated in a zip": lambda f: _packed(
+        f, lambda stem: f"{stem}.tar.zip", lambda name, data: zip_of({f"a/{name}": data}, deflated=True)
+    ),
+    "gzip in a zip": lambda f: _packed(
+        f, lambda stem: f"{stem}.zip", lambda name, data: zip_of({f"{name}.gz": gzip.compress(data, 1)})
+    ),
+    "tars of other names": lambda f: _packed(
+        f, lambda stem: f"imagenet-{stem[:2]}{stem[-2:]}.tar", lambda _, data: data
+    ),
+}
+
+
+# imagenet_v2
+
+
+def _v2_tars(folder: Path, layout: str, name: str, top: str, *, compressed: bool = False) -> None:
+    """Lay out tars of other names with other top folders; `{}` stands for what upstream calls a config."""
+    for config, called in writers.V2.items():
+        start = f"{top.format(called)}/" if top else ""
+        data = writers.tar((f"{start}{c}/{file}", photo) for c, file, photo in archives.v2_photos(config, layout))
+        write(folder, {name.format(called): gzip.compress(data, 1) if compressed else data})
+
+
+def _v2_folders(folder: Path, layout: str, place: str) -> None:
+    for config, called in writers.V2.items():
+        photos = archives.v2_photos(config, layout)
+        write(
+            folder / place.format(called), {f"{c}/{file}": photo for c, file, photo in photos} | {"0/.DS_Store": b"-"}
+        )
+
+
+_UPSTREAM = "imagenetv2-{}.tar.gz"
+V2: dict[str, Callable[[Path], None]] = {
+    "December 2020": lambda f: _v2_tars(f, "wnid", _UPSTREAM, "imagenet-{}-format-val", compressed=True),
+    "no top folder": lambda f: _v2_tars(f, "index", "ImageNetV2-{} (1).tar.gz", ""),
+    "a plain tar of another name": lambda f: _v2_tars(f, "index", "x/{}.tar", "imagenetv2-{}-format-val"),
+    "folders by number": lambda f: _v2_folders(f, "index", "imagenetv2-{}-format-val"),
+    "folders by WordNet id, of December 2020": lambda f: _v2_folders(f, "wnid", "imagenet-{}-format-val"),
+    "folders that are copies, below": lambda f: _v2_folders(f, "index", "data/v2/ImageNetV2-{}-format-val (1)"),
+}

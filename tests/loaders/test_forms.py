@@ -4,14 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 import loaders
 from loaders.base.dataset import SplitPlan
 from loaders.base.obtain import obtain
+from loaders.formats import packed
 from loaders.sources.folder import SourceFolder
 from publish.build.shard import write_shard
+from publish.sample import archives as writers
 from tests.kit import archives, contract, forms
 from tests.kit.refusals import flip, refused, says
 
@@ -52,6 +55,28 @@ def test_a_form_of_imagenet_resized(form: str, registered: Shards, tmp_path: Pat
     lay(forms._made(tmp_path / "source"))
     plans = contract.plans("imagenet_resized", f"{size}x{size}", tmp_path / "source")
     assert shards(plans, tmp_path / "out") == registered("imagenet_resized", f"{size}x{size}")
+
+
+@pytest.mark.keeps("S34", "S33")
+@pytest.mark.parametrize("config", ["32x32", "64x64"])
+@pytest.mark.parametrize("form", forms.DOWNSAMPLED)
+def test_a_form_of_downsampled_imagenet(form: str, config: str, registered: Shards, tmp_path: Path) -> None:
+    forms.DOWNSAMPLED[form](tmp_path)
+    plans = contract.plans("downsampled_imagenet", config, tmp_path)
+    assert shards(plans, tmp_path / "out") == registered("downsampled_imagenet", config)
+
+
+@pytest.mark.keeps("S20", "S34")
+@pytest.mark.parametrize("config", writers.V2)
+@pytest.mark.parametrize("form", forms.V2)
+def test_a_form_of_imagenet_v2(form: str, config: str, registered: Shards, tmp_path: Path) -> None:
+    forms.V2[form](tmp_path)
+    plans = contract.plans("imagenet_v2", config, tmp_path)
+    assert shards(plans, tmp_path / "out") == registered("imagenet_v2", config)
+    assert (
+        loaders.load("imagenet_v2").find(loaders.load("imagenet_v2").config(config), SourceFolder(tmp_path)).missing
+        == ()
+    )
 
 
 @pytest.mark.keeps("S34")
@@ -115,11 +140,12 @@ def test_a_zip_of_nine_pickles_is_told_in_the_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.keeps("S9", "S34")
-def test_damaged_zips_of_pickles_are_refused_by_name(tmp_path: Path) -> None:
-    forms.pickle_zips(tmp_path, deflated=True)
-    path = tmp_path / "Imagenet8_val.zip"
-    flip(path, 400)
-    says(refused("imagenet_resized", "8x8", tmp_path), path)
+@pytest.mark.parametrize("deflated", [False, True])
+def test_damaged_zips_of_pickles_are_refused_by_name(deflated: bool, tmp_path: Path) -> None:
+    forms.pickle_zips(tmp_path, 16, deflated=deflated)
+    path = tmp_path / "Imagenet16_val.zip"
+    flip(path, 4000)
+    says(refused("imagenet_resized", "16x16", tmp_path), path)
 
 
 @pytest.mark.keeps("S9")
@@ -145,3 +171,87 @@ def test_zips_of_pickles_need_no_leave(tmp_path: Path) -> None:
     (found,) = obtain([(loader, whole)], tmp_path, False)
     assert [plan.rows for plan in loader.plan(whole, found, False)] == [60, 20]
     assert {archive.origin for archive in found.all()} == {"unregistered"}
+
+
+@pytest.mark.keeps("S34")
+def test_a_folder_itself_may_be_the_source(tmp_path: Path) -> None:
+    forms.V2["folders by number"](tmp_path)
+    folder = tmp_path / "imagenetv2-threshold0.7-format-val"
+    assert contract.plans("imagenet_v2", "threshold-0.7", folder)[0].rows == 2 * len(archives.V2_LABELS)
+    loader = loaders.load("imagenet_v2")
+    assert loader.find(loader.config("topimages"), SourceFolder(folder)).missing
+
+
+@pytest.mark.keeps("S7", "S34")
+def test_another_set_under_a_name_is_told(tmp_path: Path) -> None:
+    forms._v2_tars(tmp_path, "index", "imagenetv2-{}.tar.gz", "imagenetv2-top-images-format-val")
+    text = refused("imagenet_v2", "matched-frequency", tmp_path)
+    says(text, "imagenetv2-matched-frequency.tar.gz: holds the folder imagenetv2-top-images-format-val", "topimages")
+
+
+@pytest.mark.keeps("S2", "S34")
+@pytest.mark.parametrize("form", ["gzip", "in a zip", "deflated in a zip", "gzip in a zip"])
+def test_a_packed_tar_cut_short_is_refused(form: str, tmp_path: Path) -> None:
+    forms.DOWNSAMPLED[form](tmp_path)
+    (path,) = tmp_path.glob("valid_32x32*")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    says(refused("downsampled_imagenet", "32x32", tmp_path), path.name)
+
+
+@pytest.mark.keeps("S10", "S29", "S34")
+def test_wrong_files_in_a_folder_of_pictures_are_refused_by_name(tmp_path: Path) -> None:
+    forms.DOWNSAMPLED["folders"](tmp_path)
+    folder = tmp_path / "train_32x32"
+    first = sorted(folder.iterdir())[0]
+    (folder / "readme.txt").write_text("hello")
+    says(refused("downsampled_imagenet", "32x32", tmp_path), folder, "'readme.txt'", "numbered PNG")
+    (folder / "readme.txt").unlink()
+    first.write_bytes(sorted((tmp_path / "train_64x64").iterdir())[0].read_bytes())
+    says(refused("downsampled_imagenet", "32x32", tmp_path), first, "RGB PNG of 32x32, found: RGB 64x64")
+    first.unlink()
+    first.symlink_to(tmp_path / "nowhere")
+    says(refused("downsampled_imagenet", "32x32", tmp_path), first, "link to what is not there")
+    first.unlink()
+    says(refused("downsampled_imagenet", "32x32", tmp_path, False), folder, "found 59")
+
+
+@pytest.mark.keeps("S17", "S34")
+def test_wrong_files_in_folders_of_v2_are_refused_by_name(tmp_path: Path) -> None:
+    forms.V2["folders by number"](tmp_path)
+    folder = tmp_path / "imagenetv2-top-images-format-val"
+    forms.write(folder, {"1000/a.jpeg": b"-"})
+    says(refused("imagenet_v2", "topimages", tmp_path), folder, "1000/a.jpeg")
+    (folder / "1000" / "a.jpeg").unlink()
+    forms.write(folder, {"7/a.txt": b"-"})
+    says(refused("imagenet_v2", "topimages", tmp_path), folder, "7/a.txt")
+    (folder / "7" / "a.txt").unlink()
+    says(refused("imagenet_v2", "topimages", tmp_path, False), folder, "expected 10 photographs in each")
+
+
+@pytest.mark.keeps("S34")
+def test_a_folder_and_a_tar_are_compared_where_both_are_known(tmp_path: Path) -> None:
+    archives.downsampled(tmp_path)
+    forms.write(tmp_path / "train_32x32", {"0000001.png": archives.png(archives.pictures(1, 32, 0)[0])})
+    says(
+        refused("downsampled_imagenet", "32x32", tmp_path), "train_32x32.tar", "60 rows", "folder of PNG files", "has 1"
+    )
+
+
+def test_a_compressed_tar_is_inflated_once_by_who_makes_its_shards_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms.DOWNSAMPLED["gzip"](tmp_path)
+    train, _ = contract.plans("downsampled_imagenet", "32x32", tmp_path)
+    assert [job.continues for job in train.jobs] == [False, True]
+    opened: list[Path] = []
+    real = packed.open_tar
+
+    def counted(path: Path) -> BinaryIO:
+        opened.append(path)
+        return real(path)
+
+    monkeypatch.setattr(packed, "open_tar", counted)
+    packed.close()
+    assert contract.read(train).num_rows == 60
+    assert len(opened) == 1

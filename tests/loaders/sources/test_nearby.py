@@ -138,8 +138,8 @@ def test_little_is_listed_of_wide_and_deep_folders(tmp_path: Path, monkeypatch: 
     for number in range(300):
         (tmp_path / "wide" / f"{number}").mkdir(parents=True)
     (tmp_path / "1" / "2" / "3" / "4" / "5").mkdir(parents=True)
-    assert len(Listing(tmp_path).entries) == 2 + 100 + 1 + 1
-    assert len(asked) == 1 + 2 + 2 + 1
+    assert len(Listing(tmp_path).entries) == 2 + 100 + 1 + 1 + 1
+    assert len(asked) == 1 + 2 + 3 + 1
 
 
 def test_few_folders_of_a_store_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
