@@ -7,6 +7,8 @@ order of its own. What no manifest of ours lists is theirs: it is kept, beside w
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import loaders
@@ -29,7 +31,7 @@ def owned(manifest: Manifest) -> dict[str, Any]:
     return {
         "size_categories": [category],
         "configs": [_config(name, splits, name == first) for name, splits in manifest.configs.items()],
-        "dataset_info": [_info(name, splits) for name, splits in manifest.configs.items()],
+        "dataset_info": [_info(manifest.dataset, name, splits) for name, splits in manifest.configs.items()],
     }
 
 
@@ -49,10 +51,11 @@ def _config(name: str, splits: Mapping[str, SplitEntry], is_default: bool) -> di
     return {"config_name": name, "data_files": data_files} | ({"default": True} if is_default else {})
 
 
-def _info(name: str, splits: Mapping[str, SplitEntry]) -> dict[str, Any]:
+def _info(dataset: str, name: str, splits: Mapping[str, SplitEntry]) -> dict[str, Any]:
     sizes = {split: sum(shard.nbytes for shard in entry.shards) for split, entry in splits.items()}
     return {
         "config_name": name,
+        "features": deepcopy(features(dataset)),  # of its own, or YAML would have an alias
         "splits": [
             {"name": split, "num_bytes": sizes[split], "num_examples": entry.rows} for split, entry in splits.items()
         ],
@@ -70,11 +73,30 @@ def names(*manifests: Manifest | None) -> dict[str, set[str]]:
     return found
 
 
+@cache
+def features(dataset: str) -> list[dict[str, Any]]:
+    """Return the columns as `datasets` writes them into a card (`Features._to_yaml_list`), from the shards' schema.
+
+    With them `load_dataset_builder(...).info.features` is known, and `push_to_hub` can add a split (docs/card.md).
+    """
+    stored = json.loads(loaders.load(dataset).DATASET.schema.metadata[b"huggingface"])["info"]["features"]
+    return [{"name": name, "dtype": _dtype(feature)} for name, feature in stored.items()]
+
+
+def _dtype(feature: Mapping[str, Any]) -> Any:
+    kind = feature["_type"]
+    if kind == "Value":
+        return feature["dtype"]
+    if kind == "ClassLabel":
+        return {"class_label": {"names": {str(label): name for label, name in enumerate(feature["names"])}}}
+    return {"image": {"mode": feature["mode"]}} if feature.get("mode") else "image"
+
+
 def ours(key: str, value: object, known: Names) -> Any:
     """Return what is ours of the value of a key, the same in whatever order the value has it.
 
-    Which config is the default is left out, since another may become it, and so are the totals of a config to which a
-    person added a split.
+    Which config is the default is left out, since another may become it, and so are the totals of a config, which count
+    the splits that a person added.
     """
     if key not in _LISTS or (items := _items(value)) is None:
         return value
@@ -83,8 +105,7 @@ def ours(key: str, value: object, known: Names) -> Any:
     for item in items:
         if (config := str(item.get("config_name"))) in known:
             mine = [split for split in _splits(item, listed) if str(split.get(name)) in known[config]]
-            left_out = {"default", *(_TOTALS if _extra(key, item, known) else ())}
-            rest = {word: kept for word, kept in item.items() if word not in left_out}
+            rest = {word: kept for word, kept in item.items() if word not in ("default", *_TOTALS)}
             found.append(rest | {listed: sorted(mine, key=as_text)})
     return sorted(found, key=as_text)
 
@@ -116,6 +137,17 @@ def joined(key: str, now: object, there: object, known: Names, before: object) -
     return [*found, *theirs]
 
 
+def added(values: Mapping[str, object], known: Names) -> list[str]:
+    """Return the patterns of the splits that people added to configs of ours."""
+    extra = [split for item in _items(values.get("configs")) or [] for split in _extra("configs", item, known)]
+    paths = [path for split in extra for path in _each(split.get("path"))]
+    return [path for path in paths if isinstance(path, str)]
+
+
+def _each(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 def is_same(key: str, one: object, other: object) -> bool:
     """Say whether two values of a key say the same, in whatever order."""
     return _ordered(key, one) == _ordered(key, other)
@@ -131,7 +163,8 @@ def _ordered(key: str, value: object) -> str:
 def _extra(key: str, item: Item, known: Names) -> list[Item]:
     """Return the splits that a person added to a config of ours."""
     listed, name = _LISTS[key]
-    mine = known.get(str(item.get("config_name")), ())
+    if (mine := known.get(str(item.get("config_name")))) is None:
+        return []
     return [split for split in _splits(item, listed) if str(split.get(name)) not in mine]
 
 

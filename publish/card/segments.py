@@ -48,7 +48,7 @@ def read(text: str, where: str) -> Card:
     return Card(*divided(text, where))
 
 
-MOST = 512_000  # bytes of a card; ours have 24 kB
+MOST = 512_000  # bytes of a card; ours have up to 186 kB
 
 
 def decoded(content: bytes, where: str) -> str:

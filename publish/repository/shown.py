@@ -81,13 +81,7 @@ def faults(contents: Contents) -> list[str]:
         data = read(
             decoded(file.read(MOST + 1), f"{contents.name}/README.md"), f"{contents.name}/README.md"
         ).front.values
-    found = [f"README.md: configs: {fault}" for fault in _config_faults(data)]
-    infos = _dicts(data.get("dataset_info"))
-    named = [info.get("config_name") for info in infos if "features" in info]
-    return found + [
-        f"README.md: dataset_info: {name} has features, and these win over the footers' without a word"
-        for name in named
-    ]
+    return [f"README.md: configs: {fault}" for fault in _config_faults(data)]
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
@@ -101,7 +95,9 @@ def _config_faults(data: Mapping[str, Any]) -> Iterator[str]:
     names = [config.get("config_name") for config in found]
     for name in {str(name): name for name in names if names.count(name) > 1}.values():
         yield f"{name} is listed {names.count(name)} times"
-    defaults = [config.get("config_name") for config in found if "default" in config]
+    defaults = [
+        config.get("config_name") for config in found if "default" in config or config.get("config_name") == "default"
+    ]
     if len(defaults) != 1 or any(config.get("default", True) is not True for config in found):
         yield f"expected `default: true` on exactly one, found `default` on {_few(defaults)}"
     for config in found:

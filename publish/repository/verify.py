@@ -1,6 +1,7 @@
 """A repository, in a folder or on the Hub, held against its manifest."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from loaders import Problem, classes
 from loaders.images.arrow import PARQUET_ERRORS
 from publish import manifest
 from publish.build import measure
-from publish.card.owned import is_same, joined, names, owned
+from publish.card.owned import added, is_same, joined, names, owned
 from publish.card.segments import MOST, decoded, read
 from publish.console.exits import discreet
 from publish.manifest import Manifest, ShardEntry, SplitEntry
@@ -43,14 +44,25 @@ def files(contents: Contents, expected: Manifest, every: bool = True) -> list[st
         found = contents.sha256(path) if every or listed is None or path in ends else listed
         if found != sha256:
             faults.append(f"{path}: expected SHA-256 {sha256}, found {found}")
-    return faults + [f"{path}: lies among the data, but is not in the manifest" for path in _strays(sizes, expected)]
+    return faults + [f"{path}: lies among the data, but is not in the manifest" for path in _strays(contents, expected)]
 
 
-def _strays(sizes: Mapping[str, int], expected: Manifest) -> list[str]:
+def _strays(contents: Contents, expected: Manifest) -> list[str]:
+    """Return shards that lie among ours and are neither the manifest's, nor of a split that a person added."""
     folders = {shard.path.rpartition("/")[0] for entry in expected.entries() for shard in entry.shards}
-    return sorted(
-        p for p in set(sizes) - expected.paths() if p.rpartition("/")[0] in folders and p.endswith(".parquet")
-    )
+    data = {p for p in contents.sizes() if p.rpartition("/")[0] in folders and p.endswith(".parquet")}
+    left = sorted(data - expected.paths())
+    theirs = added(_front(contents), names(expected)) if left else []
+    return [path for path in left if not any(fnmatchcase(path, pattern) for pattern in theirs)]
+
+
+def _front(contents: Contents) -> Mapping[str, object]:
+    """Return the YAML of the card, or nothing where there is no card: others tell of that."""
+    if "README.md" not in contents.sizes():
+        return {}
+    where = f"{contents.name}/README.md"
+    with contents.open("README.md") as file:
+        return read(decoded(file.read(MOST + 1), where), where).front.values
 
 
 def footers(contents: Contents, expected: Manifest) -> list[str]:
@@ -95,9 +107,7 @@ def _read(contents: Contents, shard: ShardEntry, look: Callable[[pq.ParquetFile]
 
 
 def _card(contents: Contents, expected: Manifest) -> list[str]:
-    with contents.open("README.md") as file:
-        text = decoded(file.read(MOST + 1), f"{contents.name}/README.md")
-    found, known = read(text, f"{contents.name}/README.md").front.values, names(expected)
+    found, known = _front(contents), names(expected)
     return [
         f"README.md: {key} is not what the manifest says"
         for key, value in owned(expected).items()
@@ -120,7 +130,7 @@ def resolves(contents: Contents, expected: Manifest) -> list[str]:
                 raise
             faults.append(f"{config}: load_dataset fails ({type(error).__name__}: {discreet(error)})")
             continue
-        counts = {str(split): len(paths) for split, paths in found.items()}
+        counts = {str(split): len(paths) for split, paths in found.items() if str(split) in splits}
         if counts != {split: len(entry.shards) for split, entry in splits.items()}:
             faults.append(f"{config}: load_dataset finds the shards {counts}")
     return faults

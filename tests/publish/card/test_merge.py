@@ -247,7 +247,7 @@ def test_the_last_mark_was_removed() -> None:
     assert found.startswith(NEWER.partition("\n<!-- seals")[0])
     assert " prose=" not in found
     with pytest.raises(Problem, match=r"edited by a person: yaml dataset_info\."):
-        merged(theirs.replace("download_size: 100", "download_size: 9"))
+        merged(theirs.replace("num_bytes: 400", "num_bytes: 9"))
 
 
 ENTANGLED = [

@@ -189,7 +189,7 @@ CARDS: dict[str, tuple[Callable[[Front], object], list[str]]] = {
     ),
     "features in the YAML": (
         lambda front: front["dataset_info"][0].update(features=[{"name": "image", "dtype": "image"}]),
-        [f"{INFO}8x8 has features, and these win over the footers' without a word", OTHERS["dataset_info"]],
+        [OTHERS["dataset_info"]],
     ),
     "another count": (
         lambda front: front["dataset_info"][1]["splits"][1].update(num_examples=21),
