@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,9 +15,10 @@ import loaders
 from loaders import classes
 from loaders.base import forms
 from publish import __main__ as cli
-from publish.card import picture, render
+from publish import manifest
+from publish.card import picture, prose, render
 from tests.kit import building
-from tests.kit.building import ROOT
+from tests.kit.building import RESIZED, ROOT
 
 README = ROOT / "README.md"
 DATASETS = loaders.names()
@@ -42,7 +43,7 @@ def blocks(name: str, text: str, *languages: str) -> list[Block]:
 
 def of_template(dataset: str) -> list[str]:
     """Return the names of a card's Python blocks; the decoder's is filled in when the card is rendered."""
-    text = render.template(dataset).replace("<!-- begin decoder -->\n", "```python\n```\n")
+    text = prose.template(dataset).replace("<!-- begin decoder -->\n", "```python\n```\n")
     return [block.name for block in blocks(dataset, text, "python")]
 
 
@@ -85,10 +86,74 @@ def test_every_snippet_of_a_card_runs(name: str, built: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_card_is_finished(dataset: str, built: Path) -> None:
     text = rendered(built, dataset)
-    assert re.findall(r"\{\{[a-z]+\}\}", text) == []
+    assert re.findall(r"\{[{%] ?[a-z]+", text) == []
+    assert "\n\n\n" not in _FENCE.sub("CODE", text)
     marked = re.findall(r"<!-- begin ([\w: ]+) seal=\w{16} -->\n(.*?)<!-- end \1 -->", text, re.DOTALL)
     assert [name for name, body in marked if not body.strip()] == []
     assert len(marked) == text.count("<!-- begin") == text.count("<!-- end")
+
+
+def part_of(built: Path, dataset: str, config: str, folder: Path, name: str = "") -> Path:
+    """Return a repository of one config, as it is built alone, under a name of its own if that is given."""
+    read = manifest.read(built / dataset)
+    assert read
+    alone = replace(read, configs={config: read.configs[config]}).dump()
+    if name:
+        alone = alone.replace(f'"{config}', f'"{name}').replace('"origin": "sample"', '"origin": "regenerated"')
+    made = manifest.load(alone, "alone")
+    (folder / dataset).mkdir()
+    for path in (built / dataset).iterdir():
+        if path.is_dir() and (path.name == config or path.name not in read.configs):
+            (folder / dataset / (name if path.name == config and name else path.name)).symlink_to(path)
+    if made.files:
+        (folder / dataset / "classes.tsv").symlink_to(built / dataset / "classes.tsv")
+    (folder / dataset / "README.md").write_text(render.render(made))
+    return folder
+
+
+ALONE = [(dataset, config.name, "") for dataset in DATASETS for config in loaders.load(dataset).DATASET.configs]
+ALONE += [("imagenet_resized", "32x32", "32x32-lanczos")]
+# What stands alone in a process of its own, and what takes long and differs by the config's name alone.
+LONG = re.compile(r"^(?:import|from) torch\b", re.MULTILINE)
+
+
+@pytest.mark.parametrize(("dataset", "config", "name"), ALONE)
+def test_a_card_of_a_part_names_what_is_there(
+    dataset: str, config: str, name: str, built: Path, tmp_path: Path
+) -> None:
+    """Every config that a snippet loads, and every file."""
+    text = rendered(part_of(built, dataset, config, tmp_path, name), dataset)
+    code = "\n".join(block.code for block in blocks(dataset, text, "python"))
+    assert set(re.findall(r'load_dataset\("[^"]+", "([^"]+)"', code)) == {name or config}
+    patterns = re.findall(r'data_files=\{"\w+": "([^"]+)"\}', code)
+    assert [pattern for pattern in patterns if not list((tmp_path / dataset).glob(pattern))] == []
+    assert f"One config: `{name or config}`." in text
+    assert ("Nothing is resampled" in text or "nothing is resampled" in text) == (dataset == RESIZED and not name)
+
+
+PARTS = [each for each in ALONE if each[1] in ("64x64", "10pct", "topimages") or each[2]]
+
+
+@pytest.mark.parametrize(("dataset", "config", "name"), PARTS)
+def test_the_snippets_of_a_card_of_a_part_run(
+    dataset: str, config: str, name: str, built: Path, tmp_path: Path
+) -> None:
+    """One after the other, but those that train, which other tests run."""
+    text = rendered(part_of(built, dataset, config, tmp_path, name), dataset)
+    found = [block.code for block in blocks(dataset, text, "python") if not LONG.search(block.code)]
+    assert len(found) > 3
+    snippet("\n".join(found), tmp_path)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_folder_of_one_config_and_the_card_loads_as_the_card_says(dataset: str, built: Path, tmp_path: Path) -> None:
+    text = rendered(built, dataset)
+    (command,) = re.findall(r"python -c '(.*)'", text)
+    (config,) = re.findall(r'--include "(.*)/\*"', text)
+    (tmp_path / "part").mkdir()
+    for name in ("README.md", config):
+        (tmp_path / "part" / name).symlink_to(built / dataset / name)
+    assert "num_rows" in snippet(command, tmp_path)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -229,6 +229,7 @@ def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Photograph:
 def _oddities(photo: Photograph, name: str) -> list[str]:
     mode, kind = photo.original.mode, photo.original.format
     kinds = {"CMYK": mode == "CMYK", "greyscale": mode in ("L", "LA", "1")}
+    kinds["CMYK without an Adobe marker"] = mode == "CMYK" and "adobe" not in photo.original.info
     kinds["rotated by its EXIF orientation"] = photo.orientation != 1
     kinds[f"{kind} under the name {name[name.rfind('.') :]}"] = kind != "JPEG"
     kinds["JPEG of a rare subsampling, whose warnings cannot be had"] = not photo.is_held

@@ -1,33 +1,20 @@
 """The card of a repository: the hand-written template with its measured parts filled in from the manifest alone."""
 
-import re
 from collections.abc import Iterable
 from importlib.resources import files as resources
 
 import loaders
 from publish.card import gallery
 from publish.card.owned import names, owned
+from publish.card.prose import filled
 from publish.card.segments import written
 from publish.console.progress import megabytes
 from publish.manifest import Manifest, SourceEntry, SplitEntry
 
 
-def template(dataset: str) -> str:
-    """Return the hand-written card of a dataset."""
-    return (resources("cards") / f"{dataset}.md").read_text(encoding="utf-8")
-
-
 def render(manifest: Manifest, repository: str | None = None) -> str:
-    """Return the README of a repository, sealed.
-
-    `repository` is its name on the Hub. Where it has none, another stands for it: what lies in a folder, or in a store,
-    may be moved, and be put onto the Hub by hand.
-    """
-    name = repository or f"my-lab/{manifest.dataset}"
-    text = template(manifest.dataset).replace("{{repo}}", name).replace("{{files}}", f"hf://datasets/{name}")
-    if _origins(manifest) & {"sample"}:
-        text = re.sub(r"(?m)^pretty_name: .*$", r"\g<0> (sample)", text, count=1)
-    return written(text, owned(manifest), _parts(manifest), names(manifest))
+    """Return the README of a repository, sealed; `repository` is its name on the Hub, where it has one."""
+    return written(filled(manifest, repository), owned(manifest), _parts(manifest), names(manifest))
 
 
 def _parts(manifest: Manifest) -> dict[str, str]:

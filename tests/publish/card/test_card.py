@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from datasets import DatasetInfo, Features
+from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 from huggingface_hub.repocard_data import DatasetCardData
@@ -17,7 +19,7 @@ from PIL import Image
 
 import loaders
 from publish import manifest
-from publish.card import marks, picture, render
+from publish.card import marks, picture, prose, render
 from publish.card.owned import KEYS, owned
 from publish.manifest import Manifest, SourceEntry, SplitEntry
 from tests.kit import archives, building
@@ -106,7 +108,17 @@ def test_dataset_info_is_what_the_footers_say(dataset: str, built: Path) -> None
             download += sum(path.stat().st_size for path in paths)
             size += split["num_bytes"]
         assert (said["download_size"], said["dataset_size"]) == (download, size)
-        assert "features" not in said
+        assert said["features"] == features_of(dataset)
+
+
+def features_of(dataset: str) -> list[dict[str, Any]]:
+    """Return the features of the shards as `datasets` writes them into a card."""
+    found = DatasetInfosDict(
+        {"x": DatasetInfo(features=Features.from_arrow_schema(loaders.load(dataset).DATASET.schema))}
+    )
+    data = DatasetCardData()
+    found.to_dataset_card_data(data)
+    return list(data["dataset_info"]["features"])
 
 
 @every_dataset
@@ -142,8 +154,9 @@ def test_its_yaml_survives_an_edit(dataset: str, built: Path) -> None:
 
 @every_dataset
 def test_what_is_written_by_hand_is_kept(dataset: str, built: Path) -> None:
-    by_hand, filled = head(render.template(dataset)), head(text_of(built, dataset))
-    assert {key: filled[key] for key in by_hand} | {"pretty_name": ""} == by_hand | {"pretty_name": ""}
+    by_hand = head(prose.filled(manifest_of(built, dataset), None))
+    filled = head(text_of(built, dataset))
+    assert {key: filled[key] for key in by_hand} == by_hand
     assert set(filled) - set(by_hand) == set(KEYS)
     assert not set(by_hand) & set(KEYS)
     if loaders.load(dataset).DATASET.gated:
@@ -153,12 +166,11 @@ def test_what_is_written_by_hand_is_kept(dataset: str, built: Path) -> None:
 
 @every_dataset
 def test_prose_outside_the_marks_is_the_template_s(dataset: str, built: Path) -> None:
-    def prose(text: str) -> str:
+    def by_hand(text: str) -> str:
         body = text.split("---\n", 2)[2]
-        emptied = marks.replaced(marks.unsealed(body), lambda part: f"<!-- begin {part.name} -->\n")
-        return emptied.replace("{{files}}", "hf://datasets/{{repo}}").replace("{{repo}}", f"my-lab/{dataset}").strip()
+        return marks.replaced(marks.unsealed(body), lambda part: f"<!-- begin {part.name} -->\n").strip()
 
-    assert prose(text_of(built, dataset)) == prose(render.template(dataset))
+    assert by_hand(text_of(built, dataset)) == by_hand(prose.filled(manifest_of(built, dataset), None))
 
 
 # What was measured

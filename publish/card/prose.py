@@ -1,0 +1,63 @@
+"""The hand-written text of a card, a Jinja template as the Hub's own cards are: it says what was built, and no more."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files as resources
+
+from jinja2 import Environment, StrictUndefined
+
+from publish.card.owned import default
+from publish.manifest import Manifest, SplitEntry
+
+_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+
+def template(dataset: str) -> str:
+    """Return the hand-written card of a dataset."""
+    return (resources("cards") / f"{dataset}.md").read_text(encoding="utf-8")
+
+
+def filled(manifest: Manifest, repository: str | None) -> str:
+    """Return the card of a dataset with what depends on what was built filled in, its computed parts still empty.
+
+    `repository` is its name on the Hub. Where it has none, another stands for it: what lies in a folder, or in a store,
+    may be moved, and be put onto the Hub by hand.
+
+    A template has `repo` and `files`, where `load_dataset` and others find it; `configs`, `splits` of each, `listed`,
+    all configs in words; `a(NAME)`, that config or, if it was not built, the default one; `origins` of the archives;
+    `regenerated`, configs of archives that were made again; `loose`, archives that differ from what upstream published;
+    and `oddities`, the kinds of odd files that were counted.
+    """
+    name = repository or f"my-lab/{manifest.dataset}"
+    configs, first = list(manifest.configs), default(manifest)
+    sources = [source for entry in manifest.entries() for source in entry.sources]
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.tests["contains"] = lambda word, part: part in word
+    text = environment.from_string(template(manifest.dataset))
+    return text.render(
+        repo=name,
+        files=f"hf://datasets/{name}",
+        is_named=repository is not None,
+        configs=configs,
+        splits={config: list(splits) for config, splits in manifest.configs.items()},
+        listed=_listed(configs, first),
+        a=lambda config: config if config in configs else first,
+        origins={source.origin for source in sources},
+        regenerated=[config for config, entries in manifest.configs.items() if _origins(entries) & {"regenerated"}],
+        loose={source.name for source in sources if source.verified == "nothing"},
+        oddities={kind for entry in manifest.entries() for kind in entry.oddities},
+    )
+
+
+def _origins(entries: Mapping[str, SplitEntry]) -> set[str]:
+    return {source.origin for entry in entries.values() for source in entry.sources}
+
+
+def _listed(configs: Sequence[str], first: str) -> str:
+    """Return "Two configs: `a` (the default) and `b`"."""
+    named = [f"`{config}`" + (" (the default)" if config == first and len(configs) > 1 else "") for config in configs]
+    several = len(configs) > 1
+    words = f"{', '.join(named[:-1])} and {named[-1]}" if several else named[0]
+    count = _WORDS[len(configs)] if len(configs) < len(_WORDS) else f"{len(configs)}"
+    return f"{count} config{'s' if several else ''}: {words}"
