@@ -206,8 +206,11 @@ def check_rows(dataset: str, config: str, split: Split, rows: int, found: Found,
     expected = found.rows.get(split.name, split.rows)
     if not rows or (rows != expected and not partial):
         leave = ", or pass --allow-partial (allow_partial=True) to build from what is there" if rows else ""
-        where = ", ".join(str(archive.path) for archive in found.archives.get(split.name, ()))
+        archives = found.archives.get(split.name, ())
+        where = ", ".join(str(archive.path) for archive in archives)
+        advice = "Is a file of another size or split under this name? Download it again"
+        if any(archive.path.is_dir() for archive in archives):
+            advice = "Was it unpacked or copied to the end? Unpack the archive again"
         raise SourceProblem(
-            f"{where}: {dataset}/{config} has {expected:,} {split.name} rows, found {rows:,}. "
-            f"Is a file of another size or split under this name? Download it again{leave}."
+            f"{where}: {dataset}/{config} has {expected:,} {split.name} rows, found {rows:,}. {advice}{leave}."
         )
