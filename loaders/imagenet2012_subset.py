@@ -20,6 +20,7 @@ from loaders.formats.photos import Photos
 from loaders.formats.untrusted import text_of
 from loaders.ilsvrc import layout
 from loaders.ilsvrc import photos as originals
+from loaders.ilsvrc.known import known
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
 
@@ -69,12 +70,17 @@ def find(config: Config, folder: SourceFolder) -> Found:
 
     The test split is there when its tar is, or a folder with its photographs.
     """
-    found = forms.find(DATASET, FORMS, config, folder, _sources)
+    found = photographs(folder, config)
     listed = folder.find(SOURCES[_list(config)])
     truth = folder.find_unregistered(layout.TRUTH) or folder.find_unregistered(layout.DEVKIT)
     beside = {role: (archive,) for role, archive in (("list", listed), ("truth", truth)) if archive}
     missing = () if listed else (SOURCES[_list(config)],)
     return replace(found, archives={**found.archives, **beside}, missing=found.missing + missing)
+
+
+def photographs(folder: SourceFolder, config: Config) -> Found:
+    """Take each split of a config in the first of the `FORMS` that it is there in; its list is not looked for."""
+    return forms.find(DATASET, FORMS, config, folder, _sources)
 
 
 def _sources(config: Config, split: Split) -> list[Source]:
@@ -84,12 +90,37 @@ def _sources(config: Config, split: Split) -> list[Source]:
 def _find_tar(folder: SourceFolder, config: Config, split: Split) -> Archives:
     names = layout.TARS[split.name]
     tars = [folder.find(SOURCES[name]) if name in SOURCES else folder.find_unregistered(name) for name in names]
-    return next(((tar,) for tar in tars if tar), ())
+    return next(((tar,) for tar in tars if tar and not _is_packed_again(tar)), ())
+
+
+def _find_packed_again(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    tars = [folder.find_unregistered(name) for name in layout.TARS[split.name]]
+    return next(((tar,) for tar in tars if tar and tar.expected is None and _is_packed_again(tar)), ())
+
+
+def _is_packed_again(tar: Archive) -> bool:
+    """Say whether a tar is none of upstream's, nor one that a sidecar tells of, and holds photographs in folders."""
+    if tar.path.stat().st_size in (size for size, _ in _FILES.values()) or tar.path.name in layout.TARS["test"]:
+        return False
+    try:
+        return layout.is_packed_again(tar.path)
+    except (SourceProblem, OSError):
+        return False  # what is wrong with it is said when it is read
+
+
+def _find_class_tars(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    found = layout.folder(folder.path, split.name) if split.name == "train" else None
+    return (folder.unpacked(found),) if found and layout.has_class_tars(found) else ()
 
 
 def _find_folder(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    unpacked = layout.folder(folder.path, split.name)
-    return (folder.unpacked(unpacked),) if unpacked else ()
+    found = layout.folder(folder.path, split.name)
+    return (folder.unpacked(found),) if found and not layout.has_class_tars(found) else ()
+
+
+def _find_parquet(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    found = layout.hub_folder(folder.path, split.name)
+    return (Archive.found(found, None),) if found else ()
 
 
 FORMS = (
@@ -99,10 +130,26 @@ FORMS = (
         _find_tar,
     ),
     Form(
+        "tars packed again",
+        "the same names, each a tar of photographs in folders: `train/n01440764/*.JPEG`, `val/*.JPEG`",
+        _find_packed_again,
+    ),
+    Form(
+        "class tars",
+        "`train/n01440764.tar` ... beside each other, and beside folders unpacked from them",
+        _find_class_tars,
+    ),
+    Form(
         "unpacked folders",
         "`train/n01440764/*.JPEG`, `val/*.JPEG` or `val/n01440764/*.JPEG`, `test/*.JPEG`; or from Kaggle, "
-        "`ILSVRC/Data/CLS-LOC/{train,val,test}`",
+        "`ILSVRC/Data/CLS-LOC/{train,val,test}`; `.jpg`, other case and the Hub's names do as well",
         _find_folder,
+    ),
+    Form(
+        "Parquet of the Hub",
+        "`ILSVRC/imagenet-1k` downloaded, in the Hub's cache or as `hf://datasets/ILSVRC/imagenet-1k`: "
+        "`data/{train,validation,test}-*-of-*.parquet`",
+        _find_parquet,
     ),
 )
 
@@ -117,7 +164,8 @@ def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
 
 
 def _plan(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
-    rows, archives, skipped = _train(found, partial) if split.name == "train" else _numbered(found, split.name)
+    rows, archives, skipped = _train(found, partial) if split.name == "train" else _numbered(found, split, partial)
+    check_others(found, split)
     check_rows(DATASET.name, config.name, split, len(rows), found, partial)
     jobs = photos.jobs(DATASET.name, config.name, rows, shard_rows(len(rows), split))
     return SplitPlan(config.name, split, tuple(jobs), archives, rows.nbytes, skipped)
@@ -127,7 +175,7 @@ def _train(found: Found, partial: bool) -> _Rows:
     (archive,), (list_file,) = found.archives["train"], found.archives["list"]
     listed = _listed(list_file.path)
     held = originals.train(archive.path, only=listed)
-    archive, rows = _known(archive, held.photos)
+    archive, rows = _surveyed(archive, held.photos)
     skipped = held.skipped
     absent = sorted(listed - {name.decode() for name in rows.names.tolist()})
     if absent and not partial and not found.rows:
@@ -149,11 +197,26 @@ def _again(archive: Archive) -> str:
     return "Unpack its archive again, a folder a class" if archive.files else "Download it again"
 
 
-def _numbered(found: Found, split: str) -> _Rows:
-    (archive,), truth = found.archives[split], found.archives.get("truth", ()) if split == "validation" else ()
-    labels = _truth(truth) if split == "validation" else [-1] * layout.COUNTS[split]
-    held = originals.numbered(archive.path, split, labels)
-    archive, rows = _known(archive, held.photos)
+def check_others(found: Found, split: Split) -> None:
+    """Raise SourceProblem when a split is there in two forms that cannot be the same photographs."""
+    (taken,) = found.archives[split.name]
+    size, _ = _FILES.get(layout.TARS[split.name][0], (None, ""))
+    for (other,) in found.others.get(split.name, ()):
+        here, there = (known(archive.path, split.name, size) for archive in (taken, other))
+        for what in here.keys() & there.keys():
+            if here[what] != there[what]:
+                raise SourceProblem(
+                    f"{taken.path} ({taken.form}) has {here[what]:,} {what} of {split.name}, and {other.path} "
+                    f"({other.form}) has {there[what]:,}. Only one can be right: move the other away."
+                )
+
+
+def _numbered(found: Found, split: Split, partial: bool) -> _Rows:
+    (archive,) = found.archives[split.name]
+    truth = found.archives.get("truth", ()) if split.name == "validation" else ()
+    labels = _truth(truth) if split.name == "validation" else [-1] * layout.COUNTS[split.name]
+    held = originals.numbered(archive.path, split.name, labels, strict=not partial)
+    archive, rows = _surveyed(archive, held.photos)
     if lost := set(held.photos.places) - set(rows.places):
         raise folders.broken_link(archive.path / min(lost))
     return rows, (archive, *truth), held.skipped
@@ -163,7 +226,7 @@ def _truth(archives: tuple[Archive, ...]) -> list[int]:
     return layout.truth_labels(archives[0].path) if archives else layout.validation_labels()
 
 
-def _known(archive: Archive, rows: Photos) -> tuple[Archive, Photos]:
+def _surveyed(archive: Archive, rows: Photos) -> tuple[Archive, Photos]:
     """Return the photographs that are there, and what holds them with what is known of its files."""
     if not archive.path.is_dir():
         return archive, rows

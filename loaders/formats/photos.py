@@ -5,7 +5,7 @@ Millions of them are sorted, chosen, sent to a worker and read alike: from one t
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,25 +14,29 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from loaders._errors import SourceProblem
 from loaders.files.places import is_local, key, state
 from loaders.files.seen import Seen, State, held
-from loaders.formats import folders, tars
+from loaders.files.threads import mapped
+from loaders.formats import folders, parquet, tars
 from loaders.formats.folders import UNASKED, Files, Status
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 U64 = npt.NDArray[np.uint64]
 Names = npt.NDArray[np.bytes_]
-Kind = Literal["tar", "folder"]
+Kind = Literal["tar", "folder", "parquet"]
 UNKNOWN = -1  # the size of a photograph that is not known before it is read
 _MEAN = 115_000  # bytes of ILSVRC's mean photograph, for an estimate
+# Of Parquet, so many photographs are read in the order of the file and held: more than a shard has.
+_HELD, _HELD_BYTES, _THREADS = 2048, 1 << 30, 4
 
 
 @dataclass(frozen=True)
 class Holder:
-    """What photographs lie in: a tar or a folder, by its place in a root; the root itself has none.
+    """What photographs lie in: a tar, a folder or Parquet, by its place in a root; the root itself has none.
 
-    `state` is that of a tar before its headers were read: what is read of it is held to that.
+    `state` is that of an archive before its headers or names were read: what is read of it is held to that.
     """
 
     kind: Kind
@@ -44,6 +48,11 @@ class Holder:
         """Return a tar as it is now; raises OSError."""
         return cls("tar", place, state(root / place if place else root))
 
+    @classmethod
+    def parquet(cls, root: Path, place: str) -> "Holder":
+        """Return a Parquet file as it is now; raises OSError."""
+        return cls("parquet", place, state(root / place))
+
     def within(self, root: Path) -> Path:
         """Return where it is."""
         return root / self.place if self.place else root
@@ -54,7 +63,8 @@ class Photos:
     """Photographs of one split.
 
     `names` is bytes [N], what each is called in a row; `labels` int64 [N]. Photograph i lies in `holders[inside[i]]`,
-    in a tar at `offsets[i]`, under `held[i]` in a folder. `sizes` are bytes, `UNKNOWN` until a file was asked after;
+    in a tar at byte `offsets[i]`, in Parquet in that row, everywhere under the name `held[i]`. `sizes` are bytes,
+    `UNKNOWN` until a file was asked after;
     `marks` (uint64 [N]) are those of files in folders, to which they are held from then on.
     """
 
@@ -118,6 +128,11 @@ class Photos:
             columns["held"] = columns["names"]
         return replace(self, holders=tuple(self.holders[n] for n in used.tolist()), **columns)
 
+    def as_stored(self) -> "Photos":
+        """Return them in the order in which Parquet is read once; others as they are."""
+        is_stored = any(holder.kind == "parquet" for holder in self.holders)
+        return self.take(np.lexsort((self.offsets, self.inside))) if is_stored else self
+
     def by_hash(self) -> "Photos":
         """Return them in the order of a hash of their names: the same everywhere, whatever it was before."""
         keys = [hashlib.blake2b(name, digest_size=8).digest() for name in self.names.tolist()]
@@ -139,13 +154,13 @@ class Photos:
     def read(self) -> Iterator[tuple[str, bytes]]:
         """Yield where each lies, in words, and its bytes.
 
-        Raises SourceProblem, also for a tar that has changed since its headers were read and for a file that has since
+        Raises SourceProblem, also for an archive that has changed since it was indexed and for a file that has since
         it was asked after; OSError.
         """
-        kinds = np.array([holder.kind == "tar" for holder in self.holders])[self.inside]
+        readers = {"tar": Photos._from_tars, "folder": Photos._from_folders, "parquet": Photos._from_parquet}
+        kinds = np.array([holder.kind for holder in self.holders])[self.inside]
         for run in _runs(kinds):
-            photos = self.take(run)
-            yield from photos._from_tars() if kinds[run.start] else photos._from_folders()
+            yield from readers[str(kinds[run.start])](self.take(run))
 
     def _from_tars(self) -> Iterator[tuple[str, bytes]]:
         for run in _runs(self.inside):
@@ -160,13 +175,39 @@ class Photos:
         for place, file in zip(self.places, files, strict=True):
             yield str(self.root / place), file
 
+    def _from_parquet(self) -> Iterator[tuple[str, bytes]]:
+        for at in range(0, len(self), _HELD):
+            part, found = self.take(slice(at, at + _HELD)), dict[int, bytes]()
+            for some in mapped(part._rows_of, range(len(part.holders)), _THREADS):
+                found.update(some)
+                _check_held(self.root, found)
+            for row, (place, name) in enumerate(zip(part.places, part.held.tolist(), strict=True)):
+                yield f"{self.root / place}:{name.decode()}", found.pop(row)
+
+    def _rows_of(self, holder: int) -> dict[int, bytes]:
+        """Return those of one Parquet file by their number here."""
+        rows = np.flatnonzero(self.inside == holder)
+        rows = rows[np.argsort(self.offsets[rows])]
+        seen, found = Seen(self.holders[holder].within(self.root), self.holders[holder].state), dict[int, bytes]()
+        with held([seen]):
+            files = parquet.read(seen.path, self.offsets[rows].tolist())
+            for row, (name, file) in zip(rows.tolist(), files, strict=True):
+                if name.encode() != self.held[row]:
+                    raise SourceProblem(
+                        f"{seen.path}: row {self.offsets[row]:,} was {self.held[row].decode()} when names were read, "
+                        f"and is {name[:80]!r} now. Is it still being copied? Run again when it is whole."
+                    )
+                found[row] = file
+                _check_held(seen.path, found)
+        return found
+
     @cached_property
     def places(self) -> list[str]:
-        """Where each is within the root: its file, or the tar that holds it."""
+        """Where each is within the root: its file, or the archive that holds it."""
         starts = [f"{holder.place}/" if holder.place else "" for holder in self.holders]
         where = zip(self.inside.tolist(), self.held.tolist(), strict=True)
         return [
-            self.holders[n].place if self.holders[n].kind == "tar" else f"{starts[n]}{held.decode()}"
+            f"{starts[n]}{held.decode()}" if self.holders[n].kind == "folder" else self.holders[n].place
             for n, held in where
         ]
 
@@ -177,7 +218,7 @@ class Photos:
 
         It asks after every file, so that it is for a part of a large folder at a time.
         """
-        return folders.survey(self.root, list(dict.fromkeys(self.places)), [h.place for h in self._tars()])
+        return folders.survey(self.root, list(dict.fromkeys(self.places)), [h.place for h in self._archives()])
 
     def there(self, files: dict[str, Status]) -> "Photos":
         """Return those whose files are there, with what is known of each."""
@@ -187,9 +228,9 @@ class Photos:
         """Return the same photographs with what is known of their files: of one that is not there, nothing."""
         absent = Status(UNKNOWN, UNASKED)
         found = [files.get(place, absent) for place in self.places]
-        is_tar = ~self._loose
-        sizes = np.where(is_tar, self.sizes, np.array([each.size for each in found], np.int64))
-        marks = np.where(is_tar, self.marks, np.array([each.mark for each in found], np.uint64))
+        is_inside = ~self._loose
+        sizes = np.where(is_inside, self.sizes, np.array([each.size for each in found], np.int64))
+        marks = np.where(is_inside, self.marks, np.array([each.mark for each in found], np.uint64))
         return replace(self, sizes=sizes, marks=marks)
 
     @property
@@ -197,17 +238,17 @@ class Photos:
         """Which of them are files in a folder."""
         return np.array([holder.kind == "folder" for holder in self.holders], np.bool_)[self.inside]
 
-    def _tars(self) -> list[Holder]:
-        return [holder for holder in self.holders if holder.kind == "tar"]
+    def _archives(self) -> list[Holder]:
+        return [holder for holder in self.holders if holder.kind != "folder"]
 
     @property
     def seen(self) -> tuple[Seen, ...]:
-        """The tars that they lie in, as they were before their headers were read."""
-        return tuple(Seen(holder.within(self.root), holder.state) for holder in self._tars())
+        """The archives that they lie in, as they were before these were indexed."""
+        return tuple(Seen(holder.within(self.root), holder.state) for holder in self._archives())
 
     @property
     def identity(self) -> str:
-        """What changes when the photographs do: for a tar its size and times, for folders the names in them."""
+        """What changes when the photographs do: for archives their size and times, for folders the names in them."""
         held = [(holder.kind, holder.place, holder.state) for holder in self.holders]
         digest = hashlib.sha256(repr([key(self.root).decode(errors="replace"), held]).encode())
         for name in _COLUMNS[:-1]:
@@ -217,8 +258,8 @@ class Photos:
     def stamped(self) -> tuple["Photos", str]:
         """Return them held to their files as these are now, and a stamp: what changes when such a file does.
 
-        Nothing of a tar, which `identity` tells; nor of a folder in a store, where each file asked after is a request:
-        those are known by their names. Raises SourceProblem, OSError.
+        Nothing of archives, which `identity` tells; nor of a folder in a store, where each file asked after is a
+        request: those are known by their names. Raises SourceProblem, OSError.
         """
         loose = self._loose
         if not is_local(self.root) or not loose.any():
@@ -228,6 +269,13 @@ class Photos:
 
 
 _COLUMNS = ("names", "labels", "inside", "offsets", "sizes", "held", "marks")
+
+
+def _check_held(path: Path, found: Mapping[int, bytes]) -> None:
+    if (total := sum(map(len, found.values()))) > _HELD_BYTES:
+        raise SourceProblem(
+            f"{path}: {len(found):,} photographs have {total:,} bytes together, expected a tenth of a megabyte apiece."
+        )
 
 
 def _bytes(names: Sequence[str]) -> Names:

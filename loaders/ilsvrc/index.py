@@ -1,4 +1,4 @@
-"""The index of a tar of tars, made by reading headers only and kept in the cache.
+"""The index of a tar of tars, or of Parquet, made by reading headers or names only and kept in the cache.
 
 ILSVRC's train archive is 148 GB of 1000 tars in a tar; its 1.28 million headers are 0.4 % of that. They are read by
 many threads, since what is waited for is the disk, and each page of the file is asked for alone: read ahead, the kernel
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from loaders.files.places import is_local, state
 from loaders.files.threads import mapped
+from loaders.formats import parquet
 from loaders.formats.index import Index, kept
 from loaders.formats.tars import Members, scan
 
@@ -38,6 +39,23 @@ def members_of(folder: Path, names: Sequence[str]) -> Index:
 def _beside(folder: Path, names: Sequence[str]) -> Index:
     tars = _scanned(folder, names, [(folder / name, 0, None) for name in names])
     return Index(tars, sum((members.skipped for members in tars.values()), Counter[str]()))
+
+
+def rows_of(folder: Path, names: Sequence[str]) -> Index:
+    """Return the same of Parquet files in a folder: by file the path of every row, its number and its label.
+
+    The numbers are where a tar has offsets, the labels where it has sizes.
+    """
+    facts = [fact for name in names for fact in (name, *state(folder / name))]
+    return kept(folder / names[0], "parquet", facts, lambda: _rows(folder, names))
+
+
+def _rows(folder: Path, names: Sequence[str]) -> Index:
+    threads = _THREADS if is_local(folder) else _REMOTE_THREADS
+    scans = mapped(lambda name: parquet.scan(folder / name), names, threads)
+    bar = tqdm(scans, total=len(names), desc=f"reading names in {folder.name}", unit=" files", disable=None)
+    found = {name: Members(r.paths, list(range(len(r.paths))), r.labels) for name, r in zip(names, bar, strict=True)}
+    return Index(found, Counter())
 
 
 def scan_tars(path: Path) -> Index:

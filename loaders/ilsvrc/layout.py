@@ -11,7 +11,7 @@ from pathlib import Path
 from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.files.places import entries
-from loaders.formats.tars import read_members, scan
+from loaders.formats.tars import first_names, read_members, scan
 from loaders.formats.untrusted import junk, text_of
 
 COUNTS = {"train": 1_281_167, "validation": 50_000, "test": 100_000}
@@ -32,6 +32,9 @@ _ANY_CASE = re.ASCII | re.IGNORECASE
 _CLASS = re.compile(r"n\d{8}", re.ASCII)
 _CLASS_TAR = re.compile(r"(?:.*/)?(n\d{8})\.tar", re.ASCII)
 _TRAIN = re.compile(r"(n\d{8})_(\d+)(?:_(n\d{8}))?\.jpe?g", _ANY_CASE)
+_HUB_FILE = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet", re.ASCII)
+_HUB_TOPS = ("", "data", "ILSVRC/imagenet-1k/data", "imagenet-1k/data")
+_HUB_CACHE = "datasets--ILSVRC--imagenet-1k"
 _NUMBERED = re.compile(r"ILSVRC2012_(val|test)_(\d{8})(?:_(n\d{8}))?\.jpe?g", _ANY_CASE)
 
 
@@ -58,6 +61,27 @@ def numbered_name(split: str, held: str) -> tuple[str, int, str | None] | None:
     return f"ILSVRC2012_{word}_{match[2]}.JPEG", int(match[2]), match[3] and match[3].lower()
 
 
+def hub_files(folder: Path, split: str) -> list[str]:
+    """Return the Parquet files of a split, as the Hub calls them, in a folder; none when there are none.
+
+    Raises SourceProblem when not all of them are there, or files of several revisions.
+    """
+    names = sorted(entries(folder)) if folder.is_dir() else []
+    named = [match for name in names if (match := _HUB_FILE.fullmatch(name)) and match[1] == split]
+    if not named:
+        return []
+    if len(totals := {match[3] for match in named}) > 1:
+        told = " and of ".join(sorted(totals))
+        raise SourceProblem(f"{folder}: holds {split} files of several revisions, of {told}. Keep those of one.")
+    total, there = int(named[0][3]), {int(match[2]) for match in named}
+    if absent := [number for number in range(min(total, 100_000)) if number not in there]:
+        raise SourceProblem(
+            f"{folder}: {len(absent):,} of the {total:,} {split} files are not there, first {split}-{absent[0]:05d}-of-"
+            f"{total:05d}.parquet. Was a download stopped? Start it again."
+        )
+    return [match[0] for match in named]
+
+
 def like(split: str) -> str:
     """Return what the names of a split are like, for a message."""
     stem = f"ILSVRC2012_{_WORDS[split]}_"
@@ -77,6 +101,18 @@ def class_of(root: Path, name: str, is_tar: bool) -> str:
         what, like = ("tar", "n01440764.tar") if is_tar else ("folder", "n01440764")
         raise SourceProblem(f"{root}: holds {name!r}, expected one {what} a class, named like {like}.{advice(root)}")
     return wnid
+
+
+def has_class_tars(root: Path) -> bool:
+    """Say whether there are tars of classes in a tar, by its first names, or in a folder."""
+    names = first_names(root, 1) if root.is_file() else listed(root)
+    return any(_CLASS_TAR.fullmatch(name) for name in names)
+
+
+def is_packed_again(root: Path) -> bool:
+    """Say whether a tar holds photographs in folders, as ILSVRC's do not."""
+    names = first_names(root, 1)
+    return any("/" in name and not name.endswith(".tar") for name in names)
 
 
 def is_of_another_split(folders: str, split: str) -> bool:
@@ -118,10 +154,30 @@ def _has(place: Path, split: str) -> bool:
     return any(numbered_name(split, name) for name in names) if split == "test" else bool(names)
 
 
-def place(source: Path, split: str) -> Path | None:
-    """Return the tar or else the folder that a split's photographs are in, or None when there is neither."""
-    tars = [source / name for name in TARS[split]]
-    return next((path for path in tars if path.is_file()), None) or folder(source, split)
+def hub_folder(source: Path, split: str) -> Path | None:
+    """Return the folder with a split's Parquet files as the Hub has them: a snapshot, or the Hub's cache; or None.
+
+    Raises SourceProblem when a cache holds several revisions and does not say which is the newest.
+    """
+    cached = [source, source / _HUB_CACHE, source / "hub" / _HUB_CACHE]
+    snapshots = [found for place in cached if (found := _snapshot(place))]
+    tops = [source / top if top else source for top in _HUB_TOPS] + [snapshot / "data" for snapshot in snapshots]
+    return next((top for top in tops if top.is_dir() and _has_hub_file(top, split)), None)
+
+
+def _has_hub_file(folder: Path, split: str) -> bool:
+    return any((match := _HUB_FILE.fullmatch(name)) and match[1] == split for name in entries(folder))
+
+
+def _snapshot(place: Path) -> Path | None:
+    if not (place / "snapshots").is_dir():
+        return None
+    names = listed(place / "snapshots")
+    newest = place / "refs" / "main"
+    chosen = newest.read_text(encoding="utf-8", errors="replace").strip() if newest.is_file() else ""
+    if chosen not in names and len(names) > 1:
+        raise SourceProblem(f"{place}/snapshots: holds {len(names)} revisions. Name one of them as --source.")
+    return place / "snapshots" / (chosen if chosen in names else names[0]) if names else None
 
 
 def listed(folder: Path) -> list[str]:

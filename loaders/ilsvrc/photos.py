@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from loaders import classes
-from loaders._errors import MissingSources, SourceProblem
+from loaders._errors import SourceProblem
 from loaders.files.places import entries
 from loaders.files.threads import mapped
 from loaders.formats import index as tar_index
@@ -43,6 +43,8 @@ def train(root: Path, every: int = 1, only: Collection[str] | None = None) -> He
     """
     wanted = None if only is None else {name.partition("_")[0] for name in only}
     skipped = Counter[str]()
+    if layout.hub_files(root, "train"):
+        return _of_every(_in_parquet(root, "train", [], only), every)
     found = _in_tar(root, skipped) if root.is_file() else _in_folder(root, wanted, skipped)
     kept = [wnid for wnid in sorted(found)[::every] if wanted is None or wnid in wanted]
     read = list(mapped(lambda wnid: (wnid, [each() for each in found[wnid]]), kept, _THREADS))
@@ -50,6 +52,12 @@ def train(root: Path, every: int = 1, only: Collection[str] | None = None) -> He
     for _, group in read:
         skipped.update(kind for _, members in group for kind in members.skipped.elements())
     return Held(_sorted(root, parts), skipped)
+
+
+def _of_every(held: Held, every: int) -> Held:
+    wnids = [classes.wnids("ilsvrc")[label] for label in np.unique(held.photos.labels).tolist()]
+    kept = [classes.label_of_wnid("ilsvrc")[wnid] for wnid in sorted(wnids)[::every]]
+    return Held(held.photos.take(np.isin(held.photos.labels, kept)), held.skipped) if every > 1 else held
 
 
 def _in_tar(root: Path, skipped: Counter[str]) -> dict[str, list[_Class]]:
@@ -148,18 +156,24 @@ def _of_class(root: Path, wnid: str, holder: Holder, members: Members, only: Col
 # Validation and test: one tar or folder, or one folder a class
 
 
-def numbered(root: Path, split: str, labels: Sequence[int]) -> Held:
+def numbered(root: Path, split: str, labels: Sequence[int], *, strict: bool = False) -> Held:
     """Return the photographs of a split that are numbered through; `labels` are in the order of the numbers.
+
+    In Parquet, whose files are named by their split and rows labelled, a part of train may stand for validation, which
+    is counted; not if `strict`.
 
     Raises SourceProblem for a name that ILSVRC does not have, one that is there twice, a photograph in the folder of
     another class, a folder among photographs and a photograph among folders, and for what `tars.scan` does.
     """
-    groups = [(Holder.tar(root), tar_index.members(root))] if root.is_file() else list(_numbered_folders(root))
+    if layout.hub_files(root, split):
+        return _in_parquet(root, split, labels, strict=strict)
+    groups = [(Holder.tar(root), tar_index.members(root))] if root.is_file() else list(numbered_folders(root))
     parts = [_numbered(root, split, labels, *group) for group in groups]
     return Held(_sorted(root, parts), sum((members.skipped for _, members in groups), Counter[str]()))
 
 
-def _numbered_folders(root: Path) -> Iterator[tuple[Holder, Members]]:
+def numbered_folders(root: Path) -> Iterator[tuple[Holder, Members]]:
+    """Yield what lies in a folder of numbered photographs, or in its class folders."""
     found = entries(root)
     names = [name for name in found if not junk(name)]
     folders = sorted(name for name in names if found[name])
@@ -201,6 +215,51 @@ def _labelled(root: Path, split: str, labels: Sequence[int], place: str) -> tupl
     return name, label
 
 
+# Any of them in Parquet, as the Hub has it
+
+
+def _in_parquet(
+    root: Path, split: str, labels: Sequence[int], only: Collection[str] | None = None, *, strict: bool = False
+) -> Held:
+    """Return the photographs of Parquet files; each row's path and label are held against each other."""
+    parts, borrowed = list[Photos](), 0
+    holders = {file: _holder(root, file) for file in layout.hub_files(root, split)}
+    for file, members in index.rows_of(root, list(holders)).tars.items():
+        rows, names, chosen = list[int](), list[str](), list[int]()
+        for row, (path, label) in enumerate(zip(members.names, members.sizes, strict=True)):
+            name, expected = _named_row(root / file, split, labels, path, strict)
+            if label != expected:
+                raise SourceProblem(
+                    f"{root / file}: row {row:,} is {path}, which has the label {expected}, and is labelled {label}. "
+                    "Expected labels from 0 in the order of sorted WordNet ids, as ILSVRC/imagenet-1k has them."
+                )
+            borrowed += split == "validation" and name.startswith("n")
+            if only is None or name in only:
+                rows.append(row)
+                names.append(name)
+                chosen.append(label)
+        held = [members.names[row] for row in rows]
+        parts.append(Photos.of(root, holders[file], names, chosen, rows, None, held))
+    return Held(_sorted(root, parts), +Counter({"named like a photograph of train, and taken": borrowed}))
+
+
+def _holder(root: Path, file: str) -> Holder:
+    try:
+        return Holder.parquet(root, file)
+    except FileNotFoundError:
+        raise SourceProblem(f"{root / file}: is a link to what is not there. Download it again.") from None
+
+
+def _named_row(path: Path, split: str, labels: Sequence[int], held: str, strict: bool) -> tuple[str, int]:
+    if split == "train" or (split == "validation" and held.startswith("n") and not strict):
+        named = layout.train_name(held)
+        label = classes.label_of_wnid("ilsvrc").get(named[1]) if named else None
+        if named and label is not None:
+            return named[0], label
+        raise SourceProblem(f"{path}: holds {held[:80]!r}, expected names like n01440764_18_n01440764.JPEG.")
+    return _labelled(path, split, labels, held)
+
+
 # Both
 
 
@@ -223,42 +282,10 @@ def _sorted(root: Path, parts: Sequence[Photos]) -> Photos:
     return photos.take(np.argsort(photos.names, kind="stable"))
 
 
-# All that a regeneration needs
-
-
-def find(source: Path, every: int = 1) -> dict[str, Held]:
-    """Return the photographs of "train" and "validation" in a folder, of every `every`-th class by sorted WordNet id.
-
-    Of validation, those of the classes that train has, which may be none. Raises MissingSources when a split is not
-    there; SourceProblem for what `train` and `numbered` do.
-    """
-    places = {split: layout.place(source, split) for split in ("train", "validation")}
-    if absent := [split for split, place in places.items() if place is None]:
-        raise MissingSources(
-            f"{source}: no photographs of {' and '.join(absent)} there. Expected {layout.TARS['train'][0]} and "
-            f"{layout.TARS['validation'][0]}, the folders train/ and val/ they unpack to, or Kaggle's "
-            "ILSVRC/Data/CLS-LOC."
-        )
-    train_place, validation_place = places["train"], places["validation"]
-    assert train_place is not None
-    assert validation_place is not None
-    found = train(train_place, every)
-    if not len(found.photos):
-        raise SourceProblem(f"{train_place}: holds no photographs.")
-    beside = numbered(validation_place, "validation", known_labels(source))
-    return {"train": found, "validation": _of_classes(beside, found.photos, counted=every == 1)}
-
-
-def _of_classes(held: Held, train: Photos, *, counted: bool) -> Held:
+def of_classes(held: Held, train: Photos, *, counted: bool) -> Held:
     """Return what is of the classes of train; the others are counted where nobody asked to leave them out."""
     photos, skipped = held.photos, Counter(held.skipped)
     kept = np.isin(photos.labels, np.unique(train.labels))
     if counted and not kept.all():
         skipped["photograph of a class that train has not"] = int((~kept).sum())
     return Held(photos.take(kept), skipped)
-
-
-def known_labels(source: Path) -> list[int]:
-    """Return validation's labels, held against those of the development kit where that lies in the folder."""
-    truth = next((source / name for name in (layout.TRUTH, layout.DEVKIT) if (source / name).is_file()), None)
-    return layout.truth_labels(truth) if truth else layout.validation_labels()

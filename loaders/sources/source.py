@@ -11,6 +11,8 @@ from loaders.formats.folders import Files
 from loaders.sources.digests import remember_sha256, remembered_sha256, sha256_of
 from loaders.sources.sidecar import Regenerated
 
+_TOO_LARGE = 50_000_000_000  # bytes of what nobody published a digest of: none to hold it against
+
 
 @dataclass(frozen=True)
 class Source:
@@ -68,6 +70,11 @@ class Archive:
     def origin(self) -> str:
         """Who vouches for the file: "unregistered" when nobody does, "folder" for one that was unpacked."""
         return self.expected.origin if self.expected else self.unexpected_origin
+
+    @property
+    def hashed(self) -> bool:
+        """Say whether it is hashed each time; what is too large for that is when that is asked for."""
+        return self.expected.hashed if self.expected else self.bytes < _TOO_LARGE
 
     @property
     def bytes(self) -> int:

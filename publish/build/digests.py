@@ -45,7 +45,7 @@ class Digests:
         return {archive: self._futures[archive].result() for archive in archives}
 
     def _digest(self, archive: Archive, partial: bool, full: bool) -> str | None:
-        if archive.expected and not archive.expected.hashed and not full:
+        if not archive.hashed and not full:
             return None
         sha256 = archive.sha256(self._stop.is_set)
         check_digest(archive, sha256, partial)

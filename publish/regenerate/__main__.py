@@ -132,6 +132,8 @@ def _warn(made: "Sequence[Made]", subsample: int) -> None:
 
     damage.tell(made[0].unreadable, "left out", SIDECAR)
     damage.tell(made[0].damaged, "damaged", SIDECAR)
+    for split, taken in made[0].taken.items():
+        print(f"{split}: {taken}", file=sys.stderr)
     for split, kinds in made[0].skipped.items():
         for kind, count in sorted(kinds.items()):
             print(f"skipped: {count:,} of {split}: {kind}", file=sys.stderr)

@@ -27,13 +27,13 @@ from loaders.files.places import is_local
 from loaders.files.seen import check
 from loaders.files.typed import dumped
 from loaders.formats.photos import I64, Photos
-from loaders.ilsvrc.photos import find
 from loaders.images.jpeg import Damage
 from loaders.sources.sidecar import Regenerated, Sidecar
 from publish.console import damage
 from publish.console.progress import Progress
 from publish.regenerate import placing
 from publish.regenerate.chunks import chunks, joined, rows, stamp_of, take
+from publish.regenerate.originals import find
 from publish.regenerate.packing import Batch, File, Output
 from publish.regenerate.settings import BATCHES, Settings, batch_name
 from publish.results import PARTIAL
@@ -83,7 +83,8 @@ class Split:
 class Made:
     """What there is now: rows by split, bytes by file, and the unreadable and the damaged photographs by name.
 
-    `is_new` if this run made it; `skipped` counts what was there and not taken, by split and kind.
+    `is_new` if this run made it; `skipped` counts what was there and not taken, by split and kind; `taken` says in
+    which form each split was there, and where.
     """
 
     config: str
@@ -93,6 +94,7 @@ class Made:
     damaged: Mapping[str, Damage]
     is_new: bool
     skipped: Mapping[str, Mapping[str, int]]
+    taken: Mapping[str, str]
 
 
 def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
@@ -107,8 +109,8 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
     with locked(settings.out):
         listed = placing.sidecar(settings.out, names)
         placing.remove_unvouched(settings.out, listed.files)
-        held = find(settings.source, settings.subsample)
-        found = {split: each.photos for split, each in held.items()}
+        originals = find(settings.source, settings.subsample)
+        found = {split: each.photos for split, each in originals.held.items()}
         key = _key(settings, found)
         todo = _todo(settings, listed, found, key)
         stage = _stage(settings, key, todo)
@@ -117,19 +119,25 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
             tars = [tar for photos in found.values() for tar in photos.seen]
             crew.check(lambda: partial(sees, tars, [photos.root for photos in found.values() if photos.root.is_dir()]))
             crew.check(lambda: takes(settings.out))
-            splits = {name: Split(each, _order(name, len(each), settings.seed)) for name, each in found.items()}
+            splits = {name: Split(each, _order(name, each, settings.seed)) for name, each in found.items()}
             listed = _make(settings, todo, splits, stage, key, crew, progress)
-        skipped = {split: each.skipped for split, each in held.items()}
-        return [_made(settings, listed, size, size in todo, skipped) for size in settings.sizes]
+        skipped = {split: each.skipped for split, each in originals.held.items()}
+        taken = {split: f"{archive.form}, {archive.path}" for split, archive in originals.archives.items()}
+        return [_made(settings, listed, size, size in todo, skipped, taken) for size in settings.sizes]
 
 
 def _made(
-    settings: Settings, listed: Sidecar, size: int, is_new: bool, skipped: Mapping[str, Mapping[str, int]]
+    settings: Settings,
+    listed: Sidecar,
+    size: int,
+    is_new: bool,
+    skipped: Mapping[str, Mapping[str, int]],
+    taken: Mapping[str, str],
 ) -> Made:
     config = settings.config(size)
     files = {name: listed.files[name].bytes for name in settings.files(size)}
     made, rows = listed.regenerated[config], listed.rows[f"imagenet_resized/{config}"]
-    return Made(config, rows, files, made.unreadable, made.damaged, is_new, skipped)
+    return Made(config, rows, files, made.unreadable, made.damaged, is_new, skipped, taken)
 
 
 def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
@@ -201,14 +209,15 @@ def _facts(settings: Settings, key: str, splits: Mapping[str, Split]) -> Regener
     return Regenerated(key, (), unreadable, stamps, settings.seed, settings.subsample, damaged)
 
 
-def _order(split: str, rows: int, seed: int) -> I64:
-    """Return which photograph comes at each place: shuffled train, validation by name.
+def _order(split: str, photos: Photos, seed: int) -> I64:
+    """Return which photograph comes at each place: shuffled train, validation by name, in whatever order they are.
 
     Of the bit generator alone, whose numbers NumPy promises never to change; those of its methods it may.
     """
+    by_name = np.argsort(photos.names, kind="stable")
     if split == "validation":
-        return np.arange(rows)
-    return np.argsort(np.random.PCG64(seed).random_raw(rows), kind="stable")
+        return by_name
+    return by_name[np.argsort(np.random.PCG64(seed).random_raw(len(photos)), kind="stable")]
 
 
 def _spill_all(

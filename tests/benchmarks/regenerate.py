@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from loaders.ilsvrc import layout
-from loaders.ilsvrc.photos import find
 from publish.console.progress import table
+from publish.regenerate.originals import find
 from tests.benchmarks.measure import Measurement, interleaved, run
 
 WAYS = ("ours", "authors", "bound")
@@ -28,7 +28,7 @@ WAYS = ("ours", "authors", "bound")
 def photographs(source: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (WordNet id, or "" for validation; photograph)."""
     if (source / layout.TARS["train"][0]).is_file():
-        for split, held in find(source).items():
+        for split, held in find(source).held.items():
             for name, (_, file) in zip(held.photos.names, held.photos.read(), strict=True):
                 yield name[:9].decode() if split == "train" else "", file
         return

@@ -2,16 +2,19 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from loaders import classes
-from loaders.ilsvrc.photos import find
 from loaders.images.photographs import FILTERS
 from publish.regenerate import __main__ as regenerate
 from publish.regenerate.chunks import chunks, take
+from publish.regenerate.originals import find
 from tests.kit import archives
 from tests.kit.building import COMMAND, publish, run, tree
 from tests.kit.regenerating import (
@@ -136,6 +139,28 @@ def test_two_workers_give_the_bytes_of_one(source: Path, tmp_path: Path, whole: 
     assert f"warning: {TRAIN} photographs of train; ILSVRC has 1,281,167" in done.stderr
 
 
+def lay_parquet(folder: Path, originals: Originals) -> Path:
+    """Lay out Parquet as the Hub has it, in no order."""
+    image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    (folder / "data").mkdir(parents=True)
+    for split in ("train", "validation"):
+        rows: list[dict[str, Any]] = []
+        for name, file, label in originals.rows(split):
+            wnid = classes.wnids("clsloc")[label - 1]
+            held = {"bytes": file, "path": name.replace(".", f"_{wnid}.")}
+            rows.append({"image": held, "label": classes.label_of_wnid("ilsvrc")[wnid]})
+        rows.sort(key=lambda row: row["image"]["bytes"][::-1])
+        table = pa.Table.from_pylist(rows, pa.schema({"image": image, "label": pa.int64()}))
+        pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet", 20)
+    return folder
+
+
+def test_parquet_of_the_hub_gives_the_same_files(originals: Originals, tmp_path: Path, whole: Path) -> None:
+    made(lay_parquet(tmp_path / "in", originals), tmp_path / "out", "--sizes", 8)
+    assert files_of(tmp_path / "out").items() <= files_of(whole).items()
+    assert len(files_of(tmp_path / "out")) == 2
+
+
 def test_another_seed_is_another_order_of_the_same_rows(source: Path, tmp_path: Path, whole: Path) -> None:
     made(source, tmp_path, "--sizes", 8, "--seed", 1)
     (one, two) = ([row.tobytes() for _, b in train_zips(out, 8) for row in b["data"]] for out in (whole, tmp_path))
@@ -240,7 +265,7 @@ def test_other_settings_take_the_place_of_what_was_there(source: Path, tmp_path:
 
 @pytest.mark.keeps("B2")
 def test_a_chunk_that_a_crash_damaged_is_done_again(source: Path, tmp_path: Path) -> None:
-    photos = find(source)["train"].photos
+    photos = find(source).held["train"].photos
     (chunk, *_) = chunks(tmp_path, "train", photos, np.arange(len(photos)), (8,), "box", False)
     receipt = chunk()
     (place,) = tmp_path.glob("*.rows")
