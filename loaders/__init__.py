@@ -15,7 +15,9 @@ from loaders._errors import MissingSources, Problem, SourceProblem, UnknownConfi
 from loaders.base.dataset import Batch, Config, Dataset, Job, Loader, Split, SplitPlan
 from loaders.sources.source import Archive, Source
 
+VERSION = "0.2.0"  # the project's, told here alone: a checkout need not be installed
 __all__ = [
+    "VERSION",
     "Archive",
     "Batch",
     "Config",

@@ -119,15 +119,20 @@ def _publish(options: argparse.Namespace) -> int:
             return _tell_plan(plan.make(wanted, source, options.allow_partial))
         crew = stack.enter_context(crew_of(options))  # a cluster that is not there costs no download
         hub = _hub(options, wanted)
+        destination = hub or _here(options, wanted)
         made = plan.make(wanted, source, options.allow_partial)
         print("".join(f"{note}\n" for note in made.notes), end="", file=sys.stderr)
+        for config, problem in made.left_out.items():
+            print(f"{config} is left out: {problem}", file=sys.stderr)
         full = options.verify == "full"
         settings = Options(options.out, crew, options.allow_partial, full, options.allow_damaged)
-        built = run(made, settings, hub or _here(options))
+        built = run(made, settings, destination)
     _summary(built, time.perf_counter() - started, options.push_to or f"{options.out}/")
     if hub:
         _tell_outcomes(hub)
-    return 0
+    if made.left_out:
+        print(f"not built, for want of a download: {', '.join(made.left_out)}", file=sys.stderr)
+    return 2 if made.left_out else 0
 
 
 def _check_use(options: argparse.Namespace) -> None:
@@ -179,13 +184,15 @@ def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub |
     return hub
 
 
-def _here(options: argparse.Namespace) -> "Destination":
+def _here(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Destination":
     """Return the folder or the store that repositories go to."""
     from publish.repository.folder import Folder
     from publish.repository.store import Store
 
     kind = Folder if is_local(options.out) else Store
-    return kind(options.out, options.overwrite_card)
+    here = kind(options.out, options.overwrite_card)
+    here.prepare(wanted)
+    return here
 
 
 def _tell_outcomes(hub: "Hub") -> None:
@@ -276,12 +283,14 @@ def _summary(built: Sequence["Built"], seconds: float, where: str) -> None:
     damaged = {f"{done.build.dataset}: {name}": what for done in built for name, what in done.entry.damaged.items()}
     damage.tell(damaged, "damaged", "manifest.json")
     images, size = sum(b.entry.rows for b in built), sum(s.bytes for b in built for s in b.entry.shards)
-    print(f"\n{images:,} images, {megabytes(size)} in {where}, {seconds:.1f} s ({images / seconds:,.0f} images/s)")
+    now = sum(b.rows for b in built)
+    speed = f"{now:,} built now, {now / seconds:,.0f} images/s" if now else "nothing left to build"
+    print(f"\n{images:,} images, {megabytes(size)} in {where}, {seconds:.1f} s ({speed})")
 
 
 def run() -> None:
     """Run the command and end the process with its exit code."""
-    exits.leave(main())
+    exits.leave(main)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """`python -m publish.check DIR_OR_ORG/NAME [--data]`: hold a repository against its manifest."""
 
 import argparse
-import sys
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loaders import Problem
+from loaders.files.places import local
+from publish.console.exits import leave
 from publish.hub import exits
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _open(options: argparse.Namespace) -> "Contents":
     from publish.hub.contents import on_hub
     from publish.repository.contents import FolderContents
 
-    name, folder = options.repository, Path(options.repository)
+    name, folder = options.repository, local(options.repository)
     if options.viewer is not None and (folder.is_dir() or options.revision != "main"):
         raise Problem("--viewer: the viewer shows the main branch of a repository on the Hub, and nothing else.")
     if folder.is_dir():
@@ -88,4 +88,4 @@ def _verdict(count: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

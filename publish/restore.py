@@ -1,7 +1,6 @@
 """`python -m publish.restore ORG/NAME TAG`: go back to a tag, in one commit. People's files and edits of now stay."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from loaders import Problem
 from publish import manifest
 from publish.card import merge
 from publish.card.segments import decoded
+from publish.console.exits import leave
 from publish.hub import branch, exits, readback
 from publish.hub.client import Head, Repository
 from publish.hub.commit import brought_back, read_manifest
@@ -87,4 +87,4 @@ def _card(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

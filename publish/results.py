@@ -13,28 +13,30 @@ from typing import IO
 from loaders import Problem
 from loaders.files.places import is_local, place, remote
 
-_READ_ONLY = ("hf", "http", "https")  # each file onto the Hub would be a commit of its own
+_READ_ONLY = ("hf://", "http://", "https://")  # each file onto the Hub would be a commit of its own
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PARTIAL = ".partial"  # the folder, beside finished files, of what is being made
 
 
 def destination(text: str) -> Path:
     """Return the path that a person names for results; raises Problem as `place` does, and where one only reads."""
-    path = place(text)
-    if not is_local(path) and remote(path).protocol in _READ_ONLY:
+    if text.startswith(_READ_ONLY):
         raise Problem(
             f"{text}: results cannot be written to such a URL. Name a folder or a store such as s3://bucket/folder; "
             "onto the Hub go datasets, with python -m publish --push-to ORG."
         )
-    return path
+    return place(text)
 
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
     """Give out a new file to write, which takes its place when the block is left; by an error, it is removed.
 
-    A store takes only whole files: there, it lies in this machine's folder for temporary files until it is sent.
+    A link stays one: what it leads to is written. A store takes only whole files: there, it lies in this machine's
+    folder for temporary files until it is sent.
     """
+    if is_local(path) and path.is_symlink():
+        path = path.resolve()
     folder = path.parent if is_local(path) else Path(tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
     unique = uuid.uuid4().hex[:8]  # the number of a process is not unique among machines

@@ -23,7 +23,7 @@ from loaders.images.arrow import PARQUET_ERRORS
 from loaders.images.pillow import as_rgb, decoding, opened
 from publish.card import sheet
 from publish.console import exits
-from publish.console.options import whole_number
+from publish.console.options import local, whole_number
 from publish.results import written
 
 _MEMBER = re.compile(r"(?:[\w.-]+/)?(?:train_data_batch_\d+|val_data)\.npz")
@@ -37,8 +37,8 @@ _PIECE = 64  # Parquet rows in hand
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m publish.show", description=__doc__)
     add = parser.add_argument
-    add("path", type=Path, metavar="FILE_OR_DATASET", help="a zip, a batch, a Parquet file, or a folder of either")
-    add("--out", type=Path, metavar="PNG", help="where the picture goes (default: NAME.png here)")
+    add("path", type=local, metavar="FILE_OR_DATASET", help="a zip, a batch, a Parquet file, or a folder of either")
+    add("--out", type=local, metavar="PNG", help="where the picture goes (default: NAME.png here)")
     add("--split", help="of a folder or zip that holds several (default: train, or else the first)")
     add(
         "--images",
@@ -216,4 +216,4 @@ def _count(where: object, labels: _Counts) -> _Counts:
 
 
 if __name__ == "__main__":
-    exits.leave(main())
+    exits.leave(main)

@@ -10,6 +10,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from loaders import Problem
 from publish import manifest
+from publish.console.exits import leave
 from publish.console.progress import megabytes
 from publish.hub import branch, client, exits
 from publish.hub.client import Head, Repository
@@ -112,4 +113,4 @@ def _do(place: Repository, what: str, call: "partial[T]") -> T:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

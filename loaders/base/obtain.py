@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
-from loaders._errors import MissingSources
+from loaders._errors import MissingSources, SourceProblem
 from loaders.base.dataset import Config, Loader
 from loaders.sources import nearby
 from loaders.sources.checks import check_size
@@ -23,14 +23,29 @@ def obtain(wanted: Wanted, folder: Path, partial: bool) -> list[Found]:
 
     Raises MissingSources, naming every file that a person has to fetch, before anything is downloaded; SourceProblem.
     """
-    check_by_hand(wanted, folder)
-    for source in dict.fromkeys(source for _, source in missing(wanted, folder)):
-        fetch(source, folder)
+    for problem in fetch_missing(wanted, folder).values():
+        raise problem
     found = find(wanted, folder)
     sources = _known_sources(wanted)
     for archive in dict.fromkeys(archive for each in found for archive in each.all()):
         check_size(archive, sources, partial)
     return found
+
+
+def fetch_missing(wanted: Wanted, folder: Path) -> dict[str, SourceProblem]:
+    """Fetch every file that a program may fetch, and return the configs that still lack one, with the reason.
+
+    Raises MissingSources as above.
+    """
+    check_by_hand(wanted, folder)
+    lacking = missing(wanted, folder)
+    failed: dict[Source, SourceProblem] = {}
+    for source in dict.fromkeys(source for _, source in lacking):
+        try:
+            fetch(source, folder)
+        except SourceProblem as problem:
+            failed[source] = problem
+    return {config: failed[source] for config, source in lacking if source in failed}
 
 
 def check_by_hand(wanted: Wanted, folder: Path) -> None:

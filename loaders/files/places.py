@@ -18,12 +18,13 @@ _STAMPS = ("ETag", "etag", "generation", "blob_id", "LastModified", "last_modifi
 
 
 def place(text: str) -> Path:
-    """Return the path that a person names.
+    """Return the path that a person names, here or by URL.
 
-    Raises Problem for a URL with a password in it, of an unknown file system, or of one whose library is missing.
+    Raises Problem as `local` does, and for a URL with a password in it, of an unknown file system, or of one whose
+    library is missing.
     """
     if "://" not in text:
-        return Path(text)
+        return local(text)
     from upath import UPath
 
     parts = urlsplit(text)
@@ -36,6 +37,22 @@ def place(text: str) -> Path:
     except (ImportError, ValueError) as error:
         raise Problem(f"{parts.scheme}://...: this file system cannot be used here: {error}.") from error
     return Path(path.path) if path.protocol in ("", "file", "local") else cast(Path, path)
+
+
+def local(text: str) -> Path:
+    """Return the path of this machine that a person names; of one that starts with `~`, in the home folder.
+
+    Raises Problem for an empty name, one that is not UTF-8, and the home of a user that there is not.
+    """
+    if not text:
+        raise Problem("expected a name, got an empty one. Is a variable not set? The current folder is named `.`")
+    try:
+        text.encode()
+        return Path(text).expanduser() if text.startswith("~") else Path(text)
+    except UnicodeEncodeError as error:  # Python has each byte that is none as half of a surrogate pair
+        raise Problem(f"{os.fsencode(text)!r}: expected a name in UTF-8, as libraries do. Rename it.") from error
+    except RuntimeError as error:
+        raise Problem(f"{text}: no home folder is known for that. A folder of that name here is ./{text}") from error
 
 
 def is_place(value: object) -> bool:

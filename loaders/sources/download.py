@@ -1,6 +1,8 @@
 """Downloads: taken up where an earlier one broke off, verified, then put in place under their names."""
 
+import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,13 +21,16 @@ def fetch(source: Source, folder: Path) -> Path:
     """Download a source into the folder, taking up where an earlier download broke off, and verify it.
 
     It goes to the cache when the folder is elsewhere, or may not be written to, as labs' shared copies often may not.
+    What is not whole yet is in the cache alone: nothing of a download that fails lies where a person keeps archives.
 
     Raises SourceProblem when the server does not answer or sends other bytes than were published.
     """
+    cache = default_folder()
     if not is_local(folder) or (folder.is_dir() and not os.access(folder, os.W_OK)):
-        folder = default_folder()
+        folder = cache
     folder.mkdir(parents=True, exist_ok=True)
-    place, part = folder / source.name, folder / f"{source.name}.part"
+    cache.mkdir(parents=True, exist_ok=True)
+    place, part = folder / source.name, cache / f"{source.name}.part"
     with _alone(place, part):
         if not place.is_file():
             _download(source, place, part)
@@ -48,13 +53,29 @@ def _alone(place: Path, part: Path) -> Iterator[None]:
 
 def _download(source: Source, place: Path, part: Path) -> None:
     if not _is_whole(part, source):
-        _get(source, part)
+        _get(source, part, place.parent)
         _verify(source, part)
-    part.replace(place)
+    _put(part, place)
     remember_sha256(place, source.sha256, [*state(place)])
 
 
-def _get(source: Source, part: Path) -> None:
+def _put(part: Path, place: Path) -> None:
+    """Give a whole download its name, on another disk than the cache's too."""
+    try:
+        part.replace(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(part, temporary)
+            temporary.replace(place)
+        finally:
+            temporary.unlink(missing_ok=True)
+        part.unlink()
+
+
+def _get(source: Source, part: Path, folder: Path) -> None:
     """Ask for what of the source is not there yet."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import http_get
@@ -66,7 +87,7 @@ def _get(source: Source, part: Path) -> None:
     except Exception as error:  # the client's errors have no common base; each means: not downloaded
         raise SourceProblem(
             f"{source.name}: expected to download it from {url}, but {error}. Run again to go on where it stopped, "
-            f"or put the file into {part.parent}/ yourself."
+            f"or put the file into {folder}/ yourself."
         ) from error
 
 

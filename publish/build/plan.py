@@ -1,7 +1,7 @@
 """What is to be built: every wanted split, its jobs, the files they make, and the words that name its content."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import loaders
-from loaders import Archive, SplitPlan
+from loaders import Archive, MissingSources, Problem, SplitPlan
 from loaders.base import held, obtain
 from loaders.files.places import is_place
 from loaders.sources.source import Found
@@ -76,12 +76,14 @@ def _words(value: object) -> Iterator[bytes]:
 class Plan:
     """All splits to build, the archives they come from, and the configs asked for, by dataset.
 
-    `notes` tell of each split that is there in several forms which one is taken.
+    `notes` tell of each split that is there in several forms which one is taken, `left_out` why configs that were asked
+    for are not built: a download failed.
     """
 
     wanted: Mapping[str, list[str]]
     splits: list[SplitBuild] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: Mapping[str, Problem] = field(default_factory=dict)
 
     def archives(self) -> list[Archive]:
         """Return every archive, each once."""
@@ -96,8 +98,13 @@ class Plan:
 def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
     """Find or fetch the archives of the wanted configs and cut their splits into jobs.
 
-    Raises MissingSources, naming every file to be fetched by hand; SourceProblem.
+    A config whose download failed is left out. Raises MissingSources, naming every file to be fetched by hand, or when
+    no config is left; SourceProblem.
     """
+    left_out = obtain.fetch_missing(_pairs(wanted), source)
+    wanted = _without(wanted, left_out)
+    if not wanted:
+        raise MissingSources("\n".join(dict.fromkeys(map(str, left_out.values()))))
     pairs = _pairs(wanted)
     builds: dict[tuple[str, str, str], SplitBuild] = {}
     notes: list[str] = []
@@ -108,7 +115,12 @@ def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
             key = (dataset, folder, plan.split.name)
             shared = builds[key].configs if key in builds else ()
             builds[key] = SplitBuild(dataset, folder, (*shared, config.name), builds[key].plan if shared else plan)
-    return Plan(wanted, list(builds.values()), notes)
+    return Plan(wanted, list(builds.values()), notes, left_out)
+
+
+def _without(wanted: Mapping[str, list[str]], left_out: Collection[str]) -> dict[str, list[str]]:
+    kept = {name: [each for each in configs if f"{name}/{each}" not in left_out] for name, configs in wanted.items()}
+    return {name: configs for name, configs in kept.items() if configs}
 
 
 def _notes(config: str, found: Found) -> list[str]:

@@ -43,10 +43,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Built:
-    """A split that is in place, and the seconds of work that went into it in this run."""
+    """A split that is in place, and the rows that were built and the seconds of work that it took in this run."""
 
     build: SplitBuild
     entry: SplitEntry
+    rows: int
     seconds: float
 
 
@@ -61,7 +62,7 @@ class _Split:
         self._done: dict[str, Done] = {}
         admitted = build.plan.damaged  # whoever made archives of them had leave
         self._damaged = {name: what for name, what in old.damaged.items() if name not in admitted} if old else {}
-        self.seconds = 0.0
+        self.rows, self.seconds = 0, 0.0
 
     def tasks(self) -> list[Task[Done]]:
         """Return what is left to do."""
@@ -83,6 +84,7 @@ class _Split:
         self.seconds += done.seconds
         if done.receipt:
             self._damaged |= done.receipt.statistics.damaged
+            self.rows += done.receipt.rows if done.seconds else 0
 
     def check_damage(self, allowed: bool) -> None:
         """Raise Problem for more damaged photographs among those known by now than are taken without leave."""
@@ -221,7 +223,7 @@ class _Run:
         remove_tree(self._stages[name])
         for split, is_ready in zip(splits, ready, strict=True):
             reuse.remember(split.build, is_ready.entry)
-            self._built.append(Built(split.build, is_ready.entry, split.seconds))
+            self._built.append(Built(split.build, is_ready.entry, split.rows, split.seconds))
             count = len(is_ready.entry.shards)
             shards = f"{count} shard{'s' if count > 1 else ''}"
             self._progress.say(f"{split.build.name}: {is_ready.entry.rows:,} rows in {shards}")

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from loaders import MissingSources, Problem, UnknownConfig
 from loaders.files import places
+from publish.console import streams
 
 UNCHANGED = "Nothing under a final name has changed; see --out for another place."
 KEPT = "What is finished is kept: run the same command again to go on, or see --out for another place."
@@ -46,6 +48,8 @@ def exit_code(
     except _Terminated:
         return _tell(stopped, 143)
     except Exception as error:
+        if isinstance(error, OSError) and (cut := streams.cut_off()):
+            return _unprinted(cut)
         said = spell(error) if spell else places.told(error, out)
         if said is None:
             raise
@@ -61,10 +65,22 @@ def _terminated(number: int, frame: FrameType | None) -> None:
     raise _Terminated
 
 
-def leave(code: int) -> None:
-    """End the process with its exit code."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+def _unprinted(error: OSError) -> int:
+    """Return 141, as a shell says of a program that wrote to `| head -1` after its end; of a full disk, say so."""
+    return 141 if isinstance(error, BrokenPipeError) else _tell(f"error: standard output: {error.strerror}", 1)
+
+
+def leave(command: Callable[[], int]) -> NoReturn:
+    """Run a command and end the process with its exit code; 141 when nobody reads on what it prints."""
+    streams.open_all()
+    try:
+        code = command()
+    except SystemExit as left:  # of --help, or of wrong use
+        code = int(left.code or 0)
+    except BrokenPipeError:
+        code = 0
+    if (cut := streams.cut_off()) and not code:
+        code = _unprinted(cut)
     if code in (130, 143):
         # A signal may have struck while a pool held one of its locks: a usual exit would wait for its threads for ever.
         os._exit(code)

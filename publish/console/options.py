@@ -19,6 +19,11 @@ def place(text: str) -> Path:
     return _named(places.place, text)
 
 
+def local(text: str) -> Path:
+    """Return the path of this machine that an option names."""
+    return _named(places.local, text)
+
+
 def destination(text: str) -> Path:
     """Return the path or URL that an option names for results."""
     return _named(results.destination, text)

@@ -3,13 +3,13 @@
 import argparse
 import importlib
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any
 
 from loaders import Problem
+from publish.console.exits import leave
 from publish.hub import exits
 
 _PORT = 7860
@@ -58,4 +58,4 @@ def _imported(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub.constants import ENDPOINT
 
 from loaders import Problem
+from loaders.files.places import local
 from publish import manifest
 from publish.card import segments
 from publish.console.progress import megabytes
@@ -90,7 +91,7 @@ class Place:
 
 def find(what: str, revision: str) -> Place:
     """Return the repositories of a folder, the folder itself if it is one, or ORG/NAME of the Hub; raises Problem."""
-    folder = Path(what)
+    folder = local(what)
     if folder.is_dir():
         return Place(_in_folder(folder), None, lambda name: FolderContents(Path(name)))
     if what.count("/") != 1 or not all(what.split("/")):

@@ -143,4 +143,4 @@ def _warn(made: "Sequence[Made]", subsample: int) -> None:
 
 
 if __name__ == "__main__":
-    exits.leave(main())
+    exits.leave(main)

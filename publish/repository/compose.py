@@ -1,6 +1,7 @@
 """A dataset repository put together from splits: manifest, pictures, class table."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import loaders
 from loaders import Problem, classes
+from loaders.files.places import is_local
 from loaders.sources.digests import sha256_of
 from publish import manifest
 from publish.build.entry import Ready
 from publish.manifest import Manifest, SplitEntry
 
-_LIBRARIES = ("imagenet-variants", "numpy", "pillow", "pyarrow", "zlib-ng")
+_PATTERN = re.compile("[*?[\ud800-\udfff]|::")  # as Python has bytes that are not UTF-8
+_LIBRARIES = ("numpy", "pillow", "pyarrow", "zlib-ng")
 
 
 def check_theirs(final: Path, now: Manifest, old: Manifest | None, there: Iterable[str]) -> None:
@@ -26,6 +29,19 @@ def check_theirs(final: Path, now: Manifest, old: Manifest | None, there: Iterab
         raise Problem(
             f"{final}: holds another file at {theirs[0]}{others}, which no {manifest.NAME} lists as this project's. "
             "Move it away, or choose another --out."
+        )
+
+
+def check_loadable(out: Path) -> None:
+    """Raise Problem when `load_dataset` would find nothing in a folder or store of that name, or find others' files.
+
+    It takes the whole path for a pattern, and `::` for one file system within another (datasets 2.14 to 5.2).
+    """
+    path = str(out.absolute()) if is_local(out) else str(out)
+    if mark := _PATTERN.search(path):
+        raise Problem(
+            f"{path!r}: with {mark[0]!r} in the path of a folder, `load_dataset` does not find what lies there, or "
+            "finds other files. Choose another --out."
         )
 
 
@@ -47,13 +63,18 @@ def merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: M
     names = [name for name in [*known, *sorted(set(configs) - set(known))] if name in configs]
     ordered = {name: _in_order(dataset, name, configs[name]) for name in names}
     files = {"classes.tsv": hashlib.sha256(texts["classes.tsv"]).hexdigest()} if "classes.tsv" in texts else {}
-    now = Manifest(dataset, ordered, files, {name: metadata.version(name) for name in _LIBRARIES})
+    now = Manifest(dataset, ordered, files, _written_with())
     # The releases of libraries are told of what was built with them: of the same content, the old ones stay true.
     return replace(now, written_with=old.written_with) if old and _are_alike(now, old) else now
 
 
 def _are_alike(now: Manifest, old: Manifest) -> bool:
     return replace(now, written_with={}) == replace(old, written_with={}, card={})
+
+
+def _written_with() -> dict[str, str]:
+    """Return the releases that make the bytes; ours is the code's, which need not be installed."""
+    return {"imagenet-variants": loaders.VERSION} | {name: metadata.version(name) for name in _LIBRARIES}
 
 
 def _enter(configs: dict[str, dict[str, SplitEntry]], split: Ready) -> None:

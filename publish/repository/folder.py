@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import loaders
 from loaders import Job, Problem
 from loaders.sources.digests import known_sha256
 from publish import manifest
@@ -16,7 +17,7 @@ from publish.card import render
 from publish.card.merge import merged as merged_card
 from publish.manifest import Manifest
 from publish.repository import exchange
-from publish.repository.compose import check_theirs, merged, small_files
+from publish.repository.compose import check_loadable, check_theirs, merged, small_files
 from publish.work.shared import takes
 
 
@@ -25,6 +26,14 @@ class Folder:
 
     def __init__(self, out: Path, overwrite_card: bool = False) -> None:
         self._out, self._overwrite_card = out, overwrite_card
+
+    def prepare(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """Raise Problem, before any work, where these configs could not be put in place, or not be loaded from."""
+        check_loadable(self._out)
+        for dataset, configs in wanted.items():
+            final = self._out / dataset
+            inside = {split.folder or name for name in configs for split in loaders.load(dataset).config(name).splits}
+            exchange.check(self._out, [final, *(final / name for name in sorted(inside | {"pictures"}))])
 
     def check(self) -> Callable[[], object]:
         return takes(self._out)

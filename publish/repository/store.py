@@ -4,7 +4,7 @@ A store has no folder that can be exchanged for another in one step. So a reposi
 card first and gets them back last: whoever finds a manifest finds everything that it lists.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,10 @@ class Store:
         self._out, self._overwrite_card = out, overwrite_card
         self._old: dict[str, Manifest | None] = {}
         self._broken: set[str] = set()
+
+    def prepare(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """Raise Problem, before any work, where these configs could not be loaded from."""
+        compose.check_loadable(self._out)
 
     def check(self) -> Callable[[], object]:
         return takes(self._out)

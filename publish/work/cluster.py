@@ -194,7 +194,7 @@ def installed() -> Callable[[], dict[str, str]]:
 
     It is a function within a function so that it travels by its code: on a worker that has not got this module, too.
     """
-    names = ("imagenet-variants", *LIBRARIES)
+    names = LIBRARIES
 
     def versions() -> dict[str, str]:
         import hashlib

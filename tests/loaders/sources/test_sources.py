@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from loaders.base.dataset import Split, shard_rows
 from loaders.files.places import state
 from loaders.sources import checks, digests, download
 from loaders.sources import source as sources
-from loaders.sources.folder import SourceFolder
+from loaders.sources.folder import SourceFolder, default_folder
 from loaders.sources.sidecar import SIDECAR
 from loaders.sources.source import Archive, Expected, Source
 from publish.sample.sidecar import write_sidecar
@@ -85,6 +86,19 @@ def holds_only(folder: Path, *names: str) -> bool:
     return sorted(path.name for path in folder.iterdir()) == sorted(names)
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+def part() -> Path:
+    """Return where the part of a download is kept that broke off."""
+    place = default_folder() / "a.tar.part"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def test_a_download_is_verified_and_remembered(tmp_path: Path) -> None:
     with serving(Server()) as server:
         place = download.fetch(source(server.url), tmp_path / "new")
@@ -96,7 +110,7 @@ def test_a_download_is_verified_and_remembered(tmp_path: Path) -> None:
 @pytest.mark.keeps("S5", "S6")
 @pytest.mark.parametrize("done", [1, 100_000, len(CONTENT) - 1])
 def test_a_download_goes_on_where_it_broke_off(done: int, tmp_path: Path) -> None:
-    (tmp_path / "a.tar.part").write_bytes(CONTENT[:done])
+    part().write_bytes(CONTENT[:done])
     with serving(Server()) as server:
         assert download.fetch(source(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked == [f"bytes={done}-"]
@@ -116,14 +130,14 @@ def test_two_that_download_into_one_folder(tmp_path: Path, capfd: pytest.Capture
 
 @pytest.mark.keeps("S5")
 def test_a_server_without_range_sends_all_again(tmp_path: Path) -> None:
-    (tmp_path / "a.tar.part").write_bytes(CONTENT[:1000])
+    part().write_bytes(CONTENT[:1000])
     with serving(Server(ranges=False)) as server:
         assert download.fetch(source(server.url), tmp_path).read_bytes() == CONTENT
 
 
 @pytest.mark.keeps("S6")
 def test_a_part_as_long_as_the_whole_is_not_taken_for_it(tmp_path: Path) -> None:
-    (tmp_path / "a.tar.part").write_bytes(bytes(len(CONTENT)))
+    part().write_bytes(bytes(len(CONTENT)))
     with serving(Server()) as server:
         assert download.fetch(source(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked == [None]
@@ -131,7 +145,7 @@ def test_a_part_as_long_as_the_whole_is_not_taken_for_it(tmp_path: Path) -> None
 
 def test_a_part_that_is_whole_is_verified_and_not_asked_for_again(tmp_path: Path) -> None:
     """A run may be killed while it verifies."""
-    (tmp_path / "a.tar.part").write_bytes(CONTENT)
+    part().write_bytes(CONTENT)
     with serving(Server()) as server:
         assert download.fetch(source(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked == []
@@ -140,7 +154,7 @@ def test_a_part_that_is_whole_is_verified_and_not_asked_for_again(tmp_path: Path
 
 @pytest.mark.keeps("S6")
 def test_a_damaged_part_is_found_and_not_kept(tmp_path: Path) -> None:
-    (tmp_path / "a.tar.part").write_bytes(bytes(1000))
+    part().write_bytes(bytes(1000))
     with serving(Server()) as server, pytest.raises(SourceProblem, match=r"SHA-256 .* downloaded 256,000 with"):
         download.fetch(source(server.url), tmp_path)
     assert holds_only(tmp_path)
@@ -171,7 +185,17 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)  # between five attempts
     with pytest.raises(SourceProblem, match=r"a.tar: expected to download it from http://127.0.0.1:9/a.tar, but"):
         download.fetch(source("http://127.0.0.1:9/a.tar"), tmp_path)
-    assert not (tmp_path / "a.tar").exists()
+    assert holds_only(tmp_path)
+
+
+def test_a_download_onto_another_disk() -> None:
+    """Where the cache lies on one disk and the archives on another, no file can be moved from one to the other."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other, serving(Server()) as server:
+        if Path(other).stat().st_dev == part().parent.stat().st_dev:
+            pytest.skip("there is one disk here")
+        assert download.fetch(source(server.url), Path(other)).read_bytes() == CONTENT
+        assert holds_only(Path(other), "a.tar")
+    assert not part().exists()
 
 
 @pytest.mark.keeps("S5")
