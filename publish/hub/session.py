@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import httpx2
-from huggingface_hub import constants
 from huggingface_hub.utils._http import default_client_factory
 
 from loaders import Problem
@@ -32,8 +31,8 @@ def session() -> httpx2.Client:
     made.timeout = httpx2.Timeout(SILENCE)
     hooks = made.event_hooks
     made.event_hooks = {
-        "request": [*hooks["request"], _keep_login, _keep_time],
-        "response": [*hooks["response"], _bound],
+        "request": [*hooks["request"], _keep_time],
+        "response": [*hooks["response"], _keep_login, _bound],
     }
     return made
 
@@ -53,14 +52,14 @@ def _keep_time(request: httpx2.Request) -> None:
         raise Problem(f"{request.url.host}: still had more to say after {TOTAL:.0f} s, and was not heard out.")
 
 
-def _keep_login(request: httpx2.Request) -> None:
-    """Raise Problem for a login that would travel to another server than it is for."""
-    home = httpx2.URL(constants.ENDPOINT)
-    here = (request.url.scheme, request.url.host.removeprefix("datasets-server."), request.url.port)
-    if "Authorization" in request.headers and here != (home.scheme, home.host, home.port):
+def _keep_login(response: httpx2.Response) -> None:
+    """Raise Problem for a next page elsewhere: the library would ask for it with the login. Redirects go without."""
+    here, link = response.request.url, response.links.get("next", {}).get("url")
+    there = here.join(link) if link else here
+    if (there.scheme, there.host, there.port) != (here.scheme, here.host, here.port):
         raise Problem(
-            f"{home.host}: sent this login on to {request.url.scheme}://{request.url.netloc.decode()}, where it does "
-            "not belong. It was not sent there. Is HF_ENDPOINT the server you mean?"
+            f"{here.host}: sends on to {there.scheme}://{there.netloc.decode()} for the next page, where this login "
+            "does not belong. Nothing was sent there. Is HF_ENDPOINT the server you mean?"
         )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from huggingface_hub import constants
 
 from loaders import Problem
 from publish.hub import session
@@ -17,8 +16,8 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], str]]:
-    """Start a server that answers every GET by a function, which is then the Hub; return its address."""
+def server() -> Iterator[Callable[[Answer], str]]:
+    """Start a server that answers every GET by a function, and return its address."""
     started: list[ThreadingHTTPServer] = []
 
     def start(answer: Answer) -> str:
@@ -30,9 +29,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], str]]
 
         started.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         threading.Thread(target=started[-1].serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{started[-1].server_port}"
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        return address
+        return f"http://127.0.0.1:{started[-1].server_port}"
 
     yield start
     for each in started:
@@ -135,6 +132,7 @@ def test_pages_without_an_end_are_not_all_read(
 
 @pytest.mark.keeps("P24", "P2")
 def test_the_login_goes_to_no_other_server(server: Callable[[Answer], str]) -> None:
+    """By a next page, for which the library asks with the login; a redirect is followed without."""
     heard: list[str | None] = []
 
     def other(handler: BaseHTTPRequestHandler) -> None:
@@ -142,13 +140,15 @@ def test_the_login_goes_to_no_other_server(server: Callable[[Answer], str]) -> N
         answering()(handler)
 
     elsewhere = server(other)
-    home = server(answering())
+    paged = server(answering(Link=f'<{elsewhere}/api/datasets?cursor=2>; rel="next"'))
+    moved = server(answering(302, Location=f"{elsewhere}/stored"))
+    inside = server(answering(Link='</api/datasets?cursor=2>; rel="next"'))
     login = {"Authorization": "Bearer hf_abcdefghij"}
     with session.session() as client:
-        assert client.get(home, headers=login).status_code == 200
         with pytest.raises(Problem, match="does not belong") as caught:
-            client.get(f"{elsewhere}/api/datasets?cursor=2", headers=login)
-        assert client.get(elsewhere).status_code == 200  # storage is addressed without a login
+            client.get(paged, headers=login)
+        assert client.get(moved, headers=login).status_code == 200
+        assert client.get(inside, headers=login).status_code == 200
     assert "hf_" not in str(caught.value)
     assert heard == [None]
 
