@@ -17,8 +17,8 @@ def as_before(card: str, manifest: str, prose: tuple[str, str], folder: str = ""
     In a folder the card named that, and the digests were of a text that did not.
     """
     if folder:
-        card = re.sub(r"hf://datasets/my-lab/\w+", folder, card)
-        card = re.sub(r"my-lab/\w+", folder, card)
+        card = re.sub(r'read_csv\("hf://datasets/my-lab/\w+', f'read_csv("{folder}', card)
+        card = re.sub(r'load_dataset\("my-lab/\w+', f'load_dataset("{folder}', card)
     card = re.sub(r"\n<!-- seals [^>]*-->\n$", "", re.sub(r" seal=\w{16} -->", " -->", card)).replace(*prose)
     values = yaml.safe_load(card.split("---\n")[1])
     older = [{key: kept for key, kept in info.items() if key != "features"} for info in values["dataset_info"]]
