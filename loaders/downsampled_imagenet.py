@@ -36,7 +36,6 @@ _PAGE = "https://image-net.org/small/download.php (gone since 2023; a copy count
 _MEMBER = re.compile(r"(?:\./)?(?:[\w.-]+/)*\d+\.png", re.IGNORECASE)
 _DIGITS = 20  # of a number, and more
 _SHORT = {"train": "train", "validation": "valid"}  # what upstream calls a split
-_ROW_BYTES = {"32x32": 2230, "64x64": 8740}  # of Parquet, measured on crops of photographs
 
 # fmt: off
 _FILES = {
@@ -120,7 +119,7 @@ def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> Sp
     forms.check_others(found, split, len(names), _count)
     check_rows(DATASET.name, config.name, split, len(names), found, partial)
     jobs = tuple(_jobs(config, archive, held, shard_rows(len(names), split)))
-    return SplitPlan(config.name, split, jobs, (archive,), len(names) * _ROW_BYTES[config.name], skipped)
+    return SplitPlan(config.name, split, jobs, (archive,), len(names) * png.ROW_BYTES[_size(config.name)], skipped)
 
 
 def _packed(archive: Archive) -> _Held:

@@ -29,7 +29,6 @@ _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled im
 _SIZES = (8, 16, 32, 64)
 _TRAIN_SHARDS = {8: 8, 16: 8, 32: 40, 64: 80}  # 31, 116, 86 and 139 MB; whole shards to each of ten upstream batches
 _VALIDATION_SHARDS = {8: 1, 16: 1, 32: 8, 64: 8}
-_ROW_BYTES = {8: 186, 16: 630, 32: 2230, 64: 8740}  # of Parquet, measured on crops of photographs
 _BATCHES = 10
 _COMPARED = 16  # pictures: no two batches start with the same ones
 _CONFIG = re.compile(r"(8|16|32|64)x\1(?:-(?:nearest|bilinear|hamming|bicubic|lanczos))?")
@@ -186,7 +185,7 @@ def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> Sp
     forms.check_others(found, split, sum(rows), lambda other: _count(config, split, other))
     check_rows(DATASET.name, config.name, split, sum(rows), found, partial)
     jobs = tuple(_jobs(config.name, files, rows, shard_rows(sum(rows), split)))
-    size = sum(rows) * _ROW_BYTES[_size(config.name)]
+    size = sum(rows) * png.ROW_BYTES[_size(config.name)]
     made = found.regenerated
     damaged = made.of(split.name, made.damaged) if made else {}
     if made and (unreadable := made.of(split.name, made.unreadable)):

@@ -1,62 +1,28 @@
 """imagenet_v2: three new test sets for ImageNet, 10 photographs a class (Recht, Roelofs, Schmidt and Shankar 2019).
 
-Paper: https://arxiv.org/abs/1902.10811. Sizes and digests of the files: TensorFlow Datasets 4.9.10,
-`url_checksums/imagenet_v2.txt`. Labels are ILSVRC's: 0 is tench.
+Paper: https://arxiv.org/abs/1902.10811. Labels are ILSVRC's: 0 is tench.
 """
 
-import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
-from loaders import classes
-from loaders._errors import SourceProblem
-from loaders.base import forms, photos
-from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base import forms, photos, v2
+from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, shard_rows
 from loaders.base.lazy import lazy_builder
-from loaders.files.places import files
-from loaders.formats import folders, index
-from loaders.formats.folders import Files
-from loaders.formats.photos import Holder, Photos
-from loaders.formats.untrusted import junk
 from loaders.sources.folder import SourceFolder
-from loaders.sources.listing import plain_name
-from loaders.sources.source import Archive, Archives, Found, Source
+from loaders.sources.source import Found
 
-_REPOSITORY = "https://huggingface.co/datasets/vaishaal/ImageNetV2"
-_PER_CLASS = 10
-# A folder a class: its ILSVRC label as a number, or its WordNet id.
-_MEMBER = re.compile(r"(?:\./)?(?:[\w.() -]+/)?(\d{1,3}|n\d{8})/([\w-]+\.jpe?g)", re.IGNORECASE)
-_CLASS = re.compile(r"\d{1,3}|n\d{8}")
-# What an archive or its top folder is called: that of December 2020 has no "v2".
-_TOP = re.compile(
-    r"imagenet[-_]?(?:v2)?[-_](matched[-_]?frequency|threshold[-_]?0?\.?7|top[-_]?images)(?:-format-val)?"
-)
-_WORDS = {"matched-frequency": "matchedfrequency", "threshold-0.7": "threshold07", "topimages": "topimages"}
-
-# fmt: off
-_FILES = {
-    "matched-frequency": ("imagenetv2-matched-frequency.tar.gz", 1264079360, "f0c37fdf925916b19ea1323cd9a2208cdb6959ba2c32eef2a7fc393835c9ca7c"),  # noqa: E501
-    "threshold-0.7": ("imagenetv2-threshold0.7.tar.gz", 1249906176, "32142bfe998f9cfa4141be691f6a80eeb1e27b24bd532a668eb08c26d98897a2"),  # noqa: E501
-    "topimages": ("imagenetv2-top-images.tar.gz", 1245927936, "85e4ace30f3f0d660152062254b8759dda66267b27f7ec0fd8d5768f1073a04b"),  # noqa: E501
-}
-# fmt: on
-SOURCES = {
-    config: Source(name, size, sha256, _REPOSITORY, f"{_REPOSITORY}/resolve/main/{name}")
-    for config, (name, size, sha256) in _FILES.items()
-}
+SOURCES = v2.SOURCES
 DATASET = Dataset(
     name="imagenet_v2",
     title="ImageNetV2",
-    configs=tuple(Config(name, (Split("test", 10_000, 16),)) for name in _FILES),  # 78 MB a shard
+    configs=tuple(Config(name, (Split("test", 10_000, 16),)) for name in v2.NAMES),  # 78 MB a shard
     image_mode="RGB",
     label_order="ilsvrc",
     has_file_name=True,
     gated=False,
 )
+FORMS = v2.forms_of(lambda config, _: config.name)
 config = DATASET.config
-_Rows = tuple[Archive, Photos, Counter[str]]
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
@@ -64,125 +30,12 @@ def find(config: Config, folder: SourceFolder) -> Found:
     return forms.find(DATASET, FORMS, config, folder, lambda config, _: [SOURCES[config.name]])
 
 
-def _find_tar(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    """Return the tar of upstream's name, or one whose first photograph lies in a folder of the config's name."""
-    if archive := folder.find_here(SOURCES[config.name]):
-        return (archive,)
-    held = [tar.path for tar in folder.tars if _MEMBER.fullmatch(tar.first) and _is_of(config, tar.first, tar.stem)]
-    downloaded = None if held else folder.find(SOURCES[config.name])
-    return (folder.archive(held[0]),) if held else (downloaded,) if downloaded else ()
-
-
-def _is_of(config: Config, first: str, stem: str) -> bool:
-    """Say whether photographs are of a config, by the top folder they lie in, or by what that lies in."""
-    tops = [_config_named(part) for part in (*first.split("/")[:-2], stem)]
-    return next((name for name in tops if name), None) == config.name
-
-
-def _config_named(name: str) -> str | None:
-    match = _TOP.fullmatch(plain_name(name))
-    stems = {words: config for config, words in _WORDS.items()}
-    return stems.get(re.sub(r"[-_. ]", "", match[1])) if match else None
-
-
-def _find_folder(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    """Return a folder of the config's name in which class folders lie."""
-    listing = folder.listing
-    places = [listing.root, *(entry.path for entry in listing.folders)]
-    named = [place for place in places if _config_named(place.name) == config.name]
-    held = [p for p in named if any(e.is_folder and _CLASS.fullmatch(e.name) for e in listing.within(p))]
-    return (folder.unpacked(held[0]),) if held else ()
-
-
-FORMS = (
-    Form(
-        "tar of photographs",
-        "`imagenetv2-{matched-frequency,threshold0.7,top-images}.tar.gz`, gzipped or plain, or that of December 2020; "
-        "folders in it named by number or WordNet id",
-        _find_tar,
-    ),
-    Form(
-        "folder of photographs",
-        "`imagenetv2-matched-frequency-format-val/0/*.jpeg` ..., or `n01440764/*.jpeg` ...",
-        _find_folder,
-    ),
-)
-
-
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut the test split into shards of equal rows, in a pseudo-random order."""
-    (split,), (archive,) = config.splits, found.archives["test"]
-    archive, rows, skipped = _unpacked(archive) if archive.path.is_dir() else _packed(config, archive)
-    forms.check_others(found, split, len(rows), _count)
-    if not partial and not found.rows:
-        _check_classes(archive, rows)
-    check_rows(DATASET.name, config.name, split, len(rows), found, partial)
+    (split,) = config.splits
+    archive, rows, skipped = v2.read(DATASET, config, split, config.name, found, partial)
     jobs = tuple(photos.jobs(DATASET.name, config.name, rows, shard_rows(len(rows), split)))
     return [SplitPlan(config.name, split, jobs, (archive,), rows.nbytes, skipped)]
-
-
-def _packed(config: Config, archive: Archive) -> _Rows:
-    members = index.members(archive.path)
-    for top in {name.removeprefix("./").partition("/")[0] for name in members.names}:
-        if (other := _config_named(top)) not in (None, config.name):
-            raise SourceProblem(f"{archive.path}: holds the folder {top}. Is it {other} under another name?")
-    names, labels = _named(archive, members.names)
-    holder = Holder("tar", state=archive.state)
-    rows = Photos.of(archive.path, holder, names, labels, members.offsets, members.sizes)
-    return archive, rows, members.skipped
-
-
-def _unpacked(archive: Archive) -> _Rows:
-    """Return the photographs of a folder of class folders, and what is known of their files."""
-    held, skipped = _listed(archive.path)
-    names, labels = _named(archive, [f"./{place}" for place in held])
-    rows = Photos.of(archive.path, Holder("folder"), names, labels, held=held)
-    found = rows.files()
-    if lost := sorted(set(held) - set(found)):
-        raise folders.broken_link(archive.path / lost[0])
-    return replace(archive, files=Files.of(found)), rows.there(found), skipped
-
-
-def _listed(path: Path) -> tuple[list[str], Counter[str]]:
-    places = sorted(files(path))
-    skipped = Counter(kind for place in places if (kind := junk(place)))
-    return [place for place in places if not junk(place)], skipped
-
-
-def _count(archives: Archives) -> int | None:
-    """Return the rows of a folder; those of a tar are not known without going through it."""
-    return len(_listed(archives[0].path)[0]) if archives[0].path.is_dir() else None
-
-
-def _named(archive: Archive, members: list[str]) -> tuple[list[str], list[int]]:
-    """Return names and labels, which are the same in all layouts."""
-    names, labels = [], []
-    for member in members:
-        match = _MEMBER.fullmatch(member)
-        if not match:
-            raise SourceProblem(f"{archive.path}: holds {member!r}, expected FOLDER/CLASS/NAME.jpeg.")
-        labels.append(_label(archive, match[1]))
-        names.append(f"{labels[-1]}/{match[2]}")
-    return names, labels
-
-
-def _label(archive: Archive, folder: str) -> int:
-    """Folder "100" is label 100, whatever the order of the names."""
-    label = int(folder) if folder.isdigit() else classes.label_of_wnid("ilsvrc").get(folder, -1)
-    if not 0 <= label < classes.COUNT:
-        raise SourceProblem(f"{archive.path}: folder {folder!r} is none of the 1000 classes.")
-    return label
-
-
-def _check_classes(archive: Archive, rows: Photos) -> None:
-    counts = Counter(rows.labels.tolist())
-    wrong = [label for label in range(classes.COUNT) if counts[label] != _PER_CLASS]
-    if wrong:
-        raise SourceProblem(
-            f"{archive.path}: expected {_PER_CLASS} photographs in each of {classes.COUNT} classes, found "
-            f"{len(counts)} classes; class {wrong[0]} has {counts[wrong[0]]}. Download it again, or pass "
-            "--allow-partial (allow_partial=True) to build from what is there."
-        )
 
 
 def batches(job: Job) -> Iterator[Batch]:

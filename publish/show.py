@@ -28,7 +28,7 @@ from publish.results import written
 
 _MEMBER = re.compile(r"(?:[\w.-]+/)?(?:train_data_batch_\d+|val_data)\.npz")
 _BATCH = re.compile(r"(?:train_data_batch_\d+|val_data)(?:\.npz)?")
-_SHARD = re.compile(r"([a-z]+)-\d+-of-\d+\.parquet")
+_SHARD = re.compile(r"(?a)([a-z]\w*(?:\.\w+)*)-\d+-of-\d+\.parquet")
 _STEMS = {"train": "train", "val": "validation"}
 _Counts = npt.NDArray[np.int64]
 _PIECE = 64  # Parquet rows in hand

@@ -42,7 +42,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with all eleven configs; not to be changed."""
+    """A folder with all fifteen configs; not to be changed."""
     from tests.kit import building
 
     return building.shared(sample, tmp_path_factory, worker_id)

@@ -1,4 +1,4 @@
-"""Photographs that pass through byte for byte: class-sorted archives put in a fixed pseudo-random order of rows.
+"""Photographs, passed through byte for byte or resized: class-sorted archives put in a fixed pseudo-random order.
 
 The order is that of a hash of each file name, so that a reader of a stream, and the first page of a viewer, sees all
 classes without a shuffle buffer, and the order is the same on every machine and for every selection of rows.
@@ -14,7 +14,8 @@ import pyarrow as pa
 from loaders._errors import SourceProblem
 from loaders.base.dataset import Batch, Dataset, Job
 from loaders.formats.photos import UNKNOWN, Photos
-from loaders.images import arrow
+from loaders.images import arrow, photographs, png
+from loaders.images.jpeg import Damage
 
 _BATCH = 64  # photographs in a batch: about 7 MB
 _BATCH_LIMIT = 1 << 30  # bytes; Arrow's offsets end at 2^31
@@ -44,6 +45,45 @@ def batches(dataset: Dataset, job: Job) -> Iterator[Batch]:
             names = [name.decode() for name in photos.names[rows].tolist()]
             columns = [arrow.images(images), arrow.integers(photos.labels[rows]), arrow.strings(names)]
             yield Batch(pa.record_batch(columns, schema=dataset.schema))
+
+
+def resized_batches(dataset: Dataset, job: Job, size: int, resample: str) -> Iterator[Batch]:
+    """Yield blocks of rows: image (PNG of the photograph at that many pixels a side), label, file_name.
+
+    `resample` is one of `photographs.FILTERS`. Raises SourceProblem for photographs that cannot be decoded, OSError.
+    """
+    for photos in job.parts:
+        pixels, damaged = _resized(photos, size, resample)
+        step = png.block_rows(size)
+        for at in range(0, len(photos), step):
+            rows = slice(at, at + step)
+            names = [name.decode() for name in photos.names[rows].tolist()]
+            images = arrow.images_of_one_length(png.encode(pixels[rows]))
+            columns = [images, arrow.integers(photos.labels[rows]), arrow.strings(names)]
+            found = {name: damaged[name] for name in names if name in damaged}
+            yield Batch(pa.record_batch(columns, schema=dataset.schema), pixels[rows], found)
+
+
+def _resized(photos: Photos, size: int, resample: str) -> tuple[npt.NDArray[np.uint8], dict[str, Damage]]:
+    """Return uint8 [N, 3, size, size], and what libjpeg warned about, by name.
+
+    They are read in the order in which they lie: what is compressed can be read forwards only.
+    """
+    pixels = np.empty((len(photos), 3, size, size), np.uint8)
+    damaged: dict[str, Damage] = {}
+    order = np.argsort(photos.offsets, kind="stable")
+    for row, (where, file) in zip(order.tolist(), photos.take(order).read(), strict=True):
+        name = photos.names[row].decode()
+        try:
+            (picture,), damage = photographs.resized(file, [size], resample)
+        except ValueError as error:
+            raise SourceProblem(
+                f"{where}: {name}: expected an image that can be decoded whole, but {error}. Download it again."
+            ) from error
+        pixels[row] = np.frombuffer(picture, np.uint8).reshape(size, size, 3).transpose(2, 0, 1)
+        if damage:
+            damaged[name] = damage
+    return pixels, damaged
 
 
 def _check_size(path: Path, sizes: npt.NDArray[np.int64]) -> None:

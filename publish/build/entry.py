@@ -62,9 +62,11 @@ def _pictures(build: SplitBuild, found: Statistics) -> dict[str, bytes]:
     """Return the pictures of a split by path: a sheet of a config's first, the photographs of its validation split."""
     name, loader = build.plan.split.name, loaders.load(build.dataset)
     drawn = {picture.MEAN: picture.mean_image(found.mean_image())}
-    if name == loader.config(build.configs[0]).splits[0].name:
+    splits = [split.name for split in loader.config(build.configs[0]).splits]
+    if name == splits[0]:
         drawn[picture.SHEET] = picture.contact_sheet(found.first)
-    if name == "validation" and loader.DATASET.image_mode is None:  # made in several sizes, not as they came
+    is_tested_on = name == ("validation" if "validation" in splits else splits[0])
+    if is_tested_on and loader.DATASET.image_mode is None:  # made in several sizes, not as they came
         drawn[picture.SIZES] = picture.sizes(found.first)
     pictures = {picture.path(kind, build.folder, name): content for kind, content in drawn.items()}
     if found.labels.any():

@@ -115,6 +115,7 @@ def of_batch(batch: Batch, shown: int = 0) -> Statistics:
     """
     rows, pixels = batch.rows, batch.pixels
     found = _of_pixels(rows, pixels, shown) if pixels is not None else _of_files(rows, shown)
+    found.damaged |= batch.damaged
     if "label" in batch.rows.schema.names:
         found.labels = count_labels(batch.rows)
     return found

@@ -41,7 +41,7 @@ _SEED = 2012
 
 
 def write(folder: Path) -> None:
-    """Draw small archives of all four datasets into the folder, and the sidecar that vouches for them."""
+    """Draw small archives of all five datasets into the folder, and the sidecar that vouches for them."""
     folder.mkdir(parents=True, exist_ok=True)
     labels = np.arange(classes.COUNT)
     drawn = {split: np.concatenate([draw(labels, v, 64, 64) for v in kinds]) for split, kinds in _SPLITS.items()}
@@ -116,7 +116,9 @@ def _write_v2(folder: Path) -> dict[str, dict[str, int]]:
             for label, picture in enumerate(draw(labels, _V2 + 2 * place + n, *shape))
         ]
         write_v2(folder, config, sorted(photos), compressed=config == "topimages", littered=config == "threshold-0.7")
-    return {f"imagenet_v2/{config}": {"test": 2 * len(labels)} for config in V2}
+    rows = {f"imagenet_v2/{config}": {"test": 2 * len(labels)} for config in V2}
+    resized = {config.replace("-", "_"): 2 * len(labels) for config in V2}
+    return rows | {f"imagenet_v2_resized/{size}x{size}": resized for size in SIZES}
 
 
 def v2_name(config: str, number: int, label: int) -> str:

@@ -81,7 +81,7 @@ def publish(*arguments: object, code: int = 0, env: Mapping[str, str] | None = N
 
 
 def shared(archives: Path, factory: pytest.TempPathFactory, worker: str) -> Path:
-    """Return the folder with all eleven configs of the sample, built by the first that asks. Not to be changed."""
+    """Return the folder with all fifteen configs of the sample, built by the first that asks. Not to be changed."""
     base = factory.getbasetemp()
     folder = (base if worker == "master" else base.parent) / "built"
     done = folder.with_name("built.done")

@@ -241,7 +241,7 @@ def test_an_unknown_config_is_named(word: str) -> None:
 
 def test_configs_are_selected_in_their_own_order_and_once() -> None:
     every = {name: [c.name for c in loaders.load(name).DATASET.configs] for name in loaders.names()}
-    assert sum(map(len, every.values())) == 11
+    assert sum(map(len, every.values())) == 15
     assert loaders.select(["all"]) == every
     assert loaders.select(["imagenet_v2/topimages", "imagenet_v2"]) == {"imagenet_v2": every["imagenet_v2"]}
     wanted = ["imagenet_resized/64x64", "imagenet_resized/8x8", "imagenet_resized/64x64"]

@@ -71,6 +71,7 @@ def test_the_two_cranes_are_told_apart() -> None:
         ("imagenet_resized", "kit fox, Vulpes macrotis"),
         ("imagenet2012_subset", "tench, Tinca tinca"),
         ("imagenet_v2", "tench, Tinca tinca"),
+        ("imagenet_v2_resized", "kit fox, Vulpes macrotis"),
     ],
 )
 def test_each_dataset_has_its_upstream_order(dataset: str, first: str) -> None:

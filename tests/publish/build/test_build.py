@@ -38,19 +38,23 @@ every_config = pytest.mark.parametrize(("dataset", "config"), CONFIGS)
 SAMPLE_ROWS = {"imagenet2012_subset/10pct": {"train": 2000, "validation": 1000}} | {
     "imagenet2012_subset/1pct": {"train": 1000, "validation": 1000}
 }
-PIXELS = ("imagenet_resized", "downsampled_imagenet")
+V2_ROWS = {
+    "imagenet_v2": {"test": 2000},
+    "imagenet_v2_resized": {"matched_frequency": 2000, "threshold_0.7": 2000, "topimages": 2000},
+}
+PIXELS = ("imagenet_resized", "downsampled_imagenet", "imagenet_v2_resized")
 
 
 def sample_rows(dataset: str, config: str) -> dict[str, int]:
-    usual = {"test": 2000} if dataset == "imagenet_v2" else {"train": 2000, "validation": 1000}
+    usual = V2_ROWS.get(dataset, {"train": 2000, "validation": 1000})
     return SAMPLE_ROWS.get(f"{dataset}/{config}", usual)
 
 
 # What is read from it
 
 
-def test_there_are_eleven_configs_in_four_repositories(built: Path) -> None:
-    assert len(CONFIGS) == 11
+def test_there_are_fifteen_configs_in_five_repositories(built: Path) -> None:
+    assert len(CONFIGS) == 15
     found = {name: manifest.read(built / name) for name in loaders.names()}
     assert [(name, config) for name, read in found.items() if read for config in read.configs] == CONFIGS
 
@@ -72,7 +76,8 @@ def test_load_dataset_gives_the_archives_rows(
 @every_config
 def test_label_names_integer_by_integer(dataset: str, config: str, built: Path) -> None:
     features = datasets.load_dataset(str(built / dataset), config, streaming=True)
-    first = {"imagenet_resized": ("kit fox, Vulpes macrotis", "clsloc"), "downsampled_imagenet": (None, None)}
+    clsloc = ("kit fox, Vulpes macrotis", "clsloc")
+    first = {"imagenet_resized": clsloc, "imagenet_v2_resized": clsloc, "downsampled_imagenet": (None, None)}
     name, order = first.get(dataset, ("tench, Tinca tinca", "ilsvrc"))
     for split in features.values():
         if order is None:

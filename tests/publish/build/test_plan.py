@@ -154,7 +154,7 @@ def test_workers_have_to_see_all_archives_but_the_lists(sample: Path) -> None:
 
 
 def test_nothing_is_absent_from_the_sample(sample: Path) -> None:
-    assert [found.missing for found in plan.look(ALL, sample).values()] == [()] * 11
+    assert [found.missing for found in plan.look(ALL, sample).values()] == [()] * 15
 
 
 def test_a_split_is_called_by_its_folder(sample: Path) -> None:

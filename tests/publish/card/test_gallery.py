@@ -69,7 +69,12 @@ def test_every_config_has_a_sheet_and_every_labelled_split_its_classes(dataset: 
 
 
 @pytest.mark.parametrize(
-    ("dataset", "sizes"), [("imagenet_resized", (8, 16, 32, 64)), ("downsampled_imagenet", (32, 64))]
+    ("dataset", "sizes"),
+    [
+        ("imagenet_resized", (8, 16, 32, 64)),
+        ("downsampled_imagenet", (32, 64)),
+        ("imagenet_v2_resized", (8, 16, 32, 64)),
+    ],
 )
 def test_the_sample_s_sizes_stand_side_by_side(dataset: str, sizes: Sequence[int], built: Path) -> None:
     text = gallery.markdown(manifest_of(built / dataset))

@@ -1,4 +1,4 @@
-"""All eleven configs of the sample on the Hub, by commands run from start to exit, as readers see them."""
+"""All fifteen configs of the sample on the Hub, by commands run from start to exit, as readers see them."""
 
 import shutil
 import sys
@@ -54,7 +54,7 @@ def sampler(rig: tuple[Hub, Forks], built: Path, tmp_path_factory: pytest.TempPa
     desk = Desk(*rig, tmp_path_factory.mktemp("sampler"), "sampler")
     shutil.copytree(built, desk.out)
     said = push(desk)
-    assert said.count("commit ") == 4
+    assert said.count("commit ") == 5
     yield desk
     assert desk.leaks() == []
 
@@ -74,8 +74,8 @@ def names() -> list[str]:
 
 def test_each_repository_is_one_commit_and_says_that_it_is_a_sample(sampler: Desk) -> None:
     repos = [sampler.repo(name) for name in names()]
-    assert [len(repo.history()) for repo in repos] == [2] * 4
-    assert [(repo.private, is_whole(repo)) for repo in repos] == [(True, True)] * 4
+    assert [len(repo.history()) for repo in repos] == [2] * 5
+    assert [(repo.private, is_whole(repo)) for repo in repos] == [(True, True)] * 5
     assert [repo.gated for repo in repos] == [
         "manual" if loaders.load(n).DATASET.gated else False for n in loaders.names()
     ]
@@ -103,7 +103,7 @@ def test_a_second_run_makes_no_commit_and_sends_no_byte(sampler: Desk) -> None:
     heads = [sampler.repo(name).head() for name in names()]
     first = len(sampler.hub.requests)
     said = push(sampler)
-    assert said.count("nothing to change") == 4
+    assert said.count("nothing to change") == 5
     assert [sampler.repo(name).head() for name in names()] == heads
     assert not [r for r in sampler.hub.requests[first:] if r.method != "GET" and "/paths-info/" not in r.path]
 
@@ -113,7 +113,7 @@ def test_leaving_early_ends_well(way: str, sampler: Desk, tmp_path: Path) -> Non
     script = tmp_path / "peek.py"
     script.write_text(PEEK)
     done = run_reader(sys.executable, script, way, *map(sampler.name, names()), env=sampler.environment())
-    assert (done.returncode, done.stdout.count("\n")) == (0, 19), done.stderr
+    assert (done.returncode, done.stdout.count("\n")) == (0, 31), done.stderr
 
 
 @pytest.mark.keeps("P2")

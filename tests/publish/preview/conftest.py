@@ -12,7 +12,7 @@ from tests.kit.browsing import CHROMIUM, Viewer, launch_settings, served
 
 @pytest.fixture(scope="session")
 def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with all eleven configs; not to be changed."""
+    """A folder with all fifteen configs; not to be changed."""
     return building.shared(sample, tmp_path_factory, worker_id)
 
 
