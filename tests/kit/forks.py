@@ -112,21 +112,22 @@ def _become(job: Job) -> int:
 
 
 def _main(job: Job) -> Callable[[list[str]], int]:
-    name = "publish.__main__" if job.module == "publish" else job.module
+    is_folder = job.module in ("publish", "publish.regenerate", "publish.preview")
+    name = f"{job.module}.__main__" if is_folder else job.module
     main: Callable[[list[str]], int] = importlib.import_module(name).main
     return main
 
 
 def _turn(job: Job) -> None:
     from loaders import imagenet_resized
-    from publish.hub import client
+    from publish.hub import session
 
     warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
     sleep = time.sleep
     if job.hurry != 1.0:
         mock.patch.object(time, "sleep", lambda seconds: sleep(seconds / job.hurry)).start()
     if job.timeout:
-        mock.patch.object(client, "SILENCE", job.timeout).start()
+        mock.patch.object(session, "SILENCE", job.timeout).start()
     if job.shards:
         mock.patch.object(imagenet_resized, "shard_rows", partial(_cut, job.shards)).start()
 

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from publish.regenerate import __main__ as regenerate
+from publish.regenerate.chunks import Chunk
 from tests.kit import holding
 from tests.kit.building import environment, run, tree
 from tests.kit.holding import wait_for
@@ -110,8 +112,9 @@ def chunks_done(out: Path) -> int:
 
 @pytest.mark.keeps("B2")
 def test_killed_in_the_middle_and_run_again(
-    held: Held, originals: Originals, source: Path, tmp_path: Path, start: Start
+    held: Held, originals: Originals, source: Path, tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What was finished is not done again."""
     out = tmp_path / "out"
     process = start(held.folder, out)
     whole = -(-len(originals.rows("train")) // 64) - 1  # all chunks but the one that waits
@@ -123,11 +126,18 @@ def test_killed_in_the_middle_and_run_again(
     wait_for(lambda: not any(map(is_running, workers)))
     assert final_files(out) == []
     held.let_go()
-    read = photograph(held.folder, originals, 0)
-    before = read.stat()
-    read.write_bytes(b"of a chunk that is finished, and not read again".ljust(before.st_size))
-    os.utime(read, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert attempt(held.folder, out, "--sizes", 8, 32, workers=2) == 0
+    done = {receipt.name for receipt in out.glob(".partial/*/*.npz")}
+    with monkeypatch.context() as patched:
+        resize, again = Chunk._resize, list[str]()
+
+        def noted(chunk: Chunk, *more: Any) -> Any:
+            again.append(f"{chunk.split}-{chunk.number:05d}.npz")
+            return resize(chunk, *more)
+
+        patched.setattr(Chunk, "_resize", noted)
+        assert attempt(held.folder, out, "--sizes", 8, 32, workers=1) == 0
+    assert again
+    assert not done & set(again)
     assert attempt(source, tmp_path / "straight", "--sizes", 8, 32) == 0
     assert files_of(out) == files_of(tmp_path / "straight")
     assert {path.name for path in (out / ".partial").iterdir()} == {"lock", "pid"}
