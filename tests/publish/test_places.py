@@ -35,6 +35,7 @@ def built(sample: Path, out: Path, *more: object) -> str:
 # Links
 
 
+@pytest.mark.keeps("B13")
 def test_out_may_be_a_link_to_a_bigger_disk(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "big").mkdir()
     (tmp_path / "hub").symlink_to("big")
@@ -44,6 +45,7 @@ def test_out_may_be_a_link_to_a_bigger_disk(sample: Path, tmp_path: Path) -> Non
     assert len(list((tmp_path / "big/imagenet_resized/8x8").iterdir())) == 3
 
 
+@pytest.mark.keeps("B13")
 @pytest.mark.parametrize("link", ["imagenet_resized", "imagenet_resized/8x8", "imagenet_resized/pictures", ".partial"])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_that_a_folder_would_replace_is_refused(link: str, there: bool, tmp_path: Path) -> None:
@@ -90,6 +92,7 @@ def test_the_refusal_comes_before_the_work(sample: Path, tmp_path: Path, capsys:
 # Names
 
 
+@pytest.mark.keeps("B13")
 @pytest.mark.parametrize("command", [publish.main, regenerate.main, show.main], ids=["publish", "regenerate", "show"])
 @pytest.mark.parametrize("option", ["--out", "--source"])
 @pytest.mark.parametrize(
@@ -121,6 +124,7 @@ def test_a_repository_without_a_name(find: Callable[[str], int], capsys: pytest.
     assert "expected a name, got an empty one" in said
 
 
+@pytest.mark.keeps("B13")
 def test_the_home_folder_is_meant_by_a_tilde(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert places.place("~/hub") == places.local("~/hub") == tmp_path / "home" / "hub"
@@ -141,6 +145,7 @@ LOADED = ["a b", "%20", "a:b", "#", "-a", "a.py", "json", "parquet", "{a}", "a,b
 NOT_LOADED = ["a[b]", "[", "a*", "a?", "a::b", "a\udcff"]
 
 
+@pytest.mark.keeps("B13")
 def test_a_folder_that_would_not_be_loaded_is_refused(sample: Path, tmp_path: Path) -> None:
     """What `load_dataset` does, is asked of it: what is refused fails, or finds others' files; the rest loads."""
     built(sample, tmp_path / "hub")
@@ -161,6 +166,7 @@ def test_a_folder_that_would_not_be_loaded_is_refused(sample: Path, tmp_path: Pa
 # From a checkout that is not installed
 
 
+@pytest.mark.keeps("B14")
 def test_a_build_from_a_checkout_that_is_not_installed(sample: Path, tmp_path: Path) -> None:
     hidden = (
         "import sys; from importlib import metadata; find = metadata.version\n"
@@ -178,6 +184,7 @@ def test_a_build_from_a_checkout_that_is_not_installed(sample: Path, tmp_path: P
 # A download that fails
 
 
+@pytest.mark.keeps("B16")
 def test_what_needs_no_download_is_built(sample: Path, tmp_path: Path) -> None:
     """Offline, without the lists of the subset, and with the rest: one list is there, and V2 is."""
     source = tmp_path / "archives"

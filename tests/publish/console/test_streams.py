@@ -35,6 +35,7 @@ def test_a_refusal_that_cannot_be_told(command: str, closed: str, code: set[int]
     assert done.stdout + done.stderr == ""
 
 
+@pytest.mark.keeps("B14")
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [

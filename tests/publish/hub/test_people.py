@@ -34,6 +34,7 @@ def configs(desk: Desk) -> dict[str, list[str]]:
     return {config["config_name"]: [files["split"] for files in config["data_files"]] for config in listed}
 
 
+@pytest.mark.keeps("P23")
 @pytest.mark.keeps("P13", "P14")
 def test_configs_and_splits_of_people_stay(desk: Desk) -> None:
     desk.push()
