@@ -1,6 +1,7 @@
 """Regenerated files hold what Pillow says in one line, in upstream's formats, and the same bytes on every way there."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +276,17 @@ def test_a_chunk_that_a_crash_damaged_is_done_again(source: Path, tmp_path: Path
     assert place.read_bytes() == rows
     receipt.write_bytes(receipt.read_bytes()[:100])
     assert take(chunk()).photos == len(chunk.photos)
+
+
+@pytest.mark.keeps("S32")
+def test_validation_has_no_classes_that_train_has_not(
+    originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a choice of classes beside the whole of val/: what is left out is counted, and said."""
+    source = lay_folders(tmp_path / "in", originals)
+    shutil.rmtree(min((source / "train").iterdir()))
+    made(source, tmp_path / "out", "--sizes", 8)
+    assert "skipped: 1 of validation: photograph of a class that train has not" in capsys.readouterr().err
+    labels = {label for _, _, label in originals.rows("validation")}
+    rows = sidecar(tmp_path / "out")["rows"]["imagenet_resized/8x8"]
+    assert (rows["train"], rows["validation"]) == (TRAIN - PER_CLASS, len(labels) - 1)
