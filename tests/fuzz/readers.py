@@ -14,7 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -405,8 +405,11 @@ def _read_card(folder: Path) -> Any:
         except Problem as problem:
             outcome.append(str(problem))
     contents = FolderContents(folder)
-    verify._card(contents, made)
-    shown.faults(contents)
+    for look in (partial(verify._card, contents, made), partial(shown.faults, contents)):
+        try:
+            look()
+        except Problem as problem:
+            outcome.append(str(problem))
     return bool(outcome)
 
 

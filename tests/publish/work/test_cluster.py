@@ -1,6 +1,7 @@
 """The same commands on a cluster: the same bytes, whoever dies, and nothing done where it must not be."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,12 +171,17 @@ def test_an_address_that_is_none(address: str) -> None:
     says(str(caught.value), address or "an empty address", "expected the address of a Dask scheduler", "tcp://10.0.0.5")
 
 
-@pytest.mark.parametrize("package", ["numpy", "imagenet-variants"])
-def test_a_worker_of_another_version(package: str, site: Site, sample: Path, tmp_path: Path) -> None:
-    """What is installed there is told by the metadata that Python finds first."""
-    other = tmp_path / f"{package.replace('-', '_')}-0.0.1.dist-info"
-    other.mkdir()
-    (other / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.0.1\n")
+@pytest.mark.parametrize("what", ["numpy", "code"])
+def test_a_worker_of_another_version(what: str, site: Site, sample: Path, tmp_path: Path) -> None:
+    """What is installed there is told by the metadata that Python finds first, and our code by its bytes."""
+    other = tmp_path / "numpy-0.0.1.dist-info"
+    if what == "numpy":
+        other.mkdir()
+        (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n")
+    else:
+        for package in ("loaders", "publish", "cards"):
+            shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        (tmp_path / "publish" / "__init__.py").write_text('"""Of another release."""\n')
     (tmp_path / "of").mkdir()
     cluster = Cluster(tmp_path / "of", site.env)
     try:
@@ -186,7 +192,7 @@ def test_a_worker_of_another_version(package: str, site: Site, sample: Path, tmp
     finally:
         cluster.end()
     assert done.returncode == 1
-    assert f"has {package} 0.0.1, not" in done.stderr
+    assert ("has numpy 0.0.1, not" if what == "numpy" else "has other code of imagenet-variants") in done.stderr
     assert "Install there what is installed here" in done.stderr
     assert tree(tmp_path / "out") == {}
 
