@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a busy one is no reason to fail
+settings.load_profile("any machine")
 
 # The libraries read these when they are first imported, which is before any fixture runs.
 _CACHES = tempfile.mkdtemp(prefix="imagenet-variants-tests-")

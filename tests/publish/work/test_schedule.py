@@ -93,7 +93,7 @@ def test_several_workers_share_one_run(tmp_path: Path) -> None:
 def test_a_worker_keeps_to_consecutive_tasks(tmp_path: Path) -> None:
     """Each takes up the run where it stands: their streams are read forwards."""
     names = ["a0", "a1", "a2", "b0", "b1", "b2"]
-    runs = [tasks(tmp_path, names[:3], 0.1), tasks(tmp_path, names[3:], 0.1)]
+    runs = [tasks(tmp_path, names[:3], 0.4), tasks(tmp_path, names[3:], 0.4)]
     list(Processes(2).run(runs))
     done: dict[int, list[str]] = {}
     for pid, name in log(tmp_path):
