@@ -119,7 +119,7 @@ def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> Sp
     forms.check_others(found, split, len(names), _count)
     check_rows(DATASET.name, config.name, split, len(names), found, partial)
     jobs = tuple(_jobs(config, archive, held, shard_rows(len(names), split)))
-    return SplitPlan(config.name, split, jobs, (archive,), len(names) * png.ROW_BYTES[_size(config.name)], skipped)
+    return SplitPlan(config.name, split, jobs, (archive,), len(names) * png.row_bytes(_size(config.name)), skipped)
 
 
 def _packed(archive: Archive) -> _Held:

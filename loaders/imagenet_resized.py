@@ -4,7 +4,6 @@ Paper: https://arxiv.org/abs/1707.08819. Sizes and digests of the files: TensorF
 `url_checksums/imagenet_resized.txt`. Labels keep the authors' order, less 1: 0 is kit fox.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
@@ -24,14 +23,12 @@ from loaders.sources.batches import MEMBER, BatchSet, Kind, batch_number, whole
 from loaders.sources.folder import SourceFolder
 from loaders.sources.listing import plain_name
 from loaders.sources.source import Archive, Archives, Found, Source
+from loaders.sources.variant import SIZES, parsed
 
 _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
-_SIZES = (8, 16, 32, 64)
-_TRAIN_SHARDS = {8: 8, 16: 8, 32: 40, 64: 80}  # 31, 116, 86 and 139 MB; whole shards to each of ten upstream batches
-_VALIDATION_SHARDS = {8: 1, 16: 1, 32: 8, 64: 8}
 _BATCHES = 10
+_MOST_BYTES, _ONE_FILE = 150_000_000, 50_000_000  # of a shard; of a split that is one
 _COMPARED = 16  # pictures: no two batches start with the same ones
-_CONFIG = re.compile(r"(8|16|32|64)x\1(?:-(?:nearest|bilinear|hamming|bicubic|lanczos))?")
 
 # fmt: off
 _FILES = {
@@ -51,15 +48,25 @@ SOURCES = {name: Source(name, size, sha256, _PAGE) for name, (size, sha256) in _
 
 def _splits(size: int) -> tuple[Split, ...]:
     return (
-        Split("train", 1_281_167, _TRAIN_SHARDS[size]),
-        Split("validation", 50_000, _VALIDATION_SHARDS[size]),
+        Split("train", 1_281_167, _shards(1_281_167 * png.row_bytes(size), 4 * _BATCHES)),
+        Split("validation", 50_000, _shards(50_000 * png.row_bytes(size), 8)),
     )
+
+
+def _shards(size: int, step: int) -> int:
+    """Return how many files of at most 150 MB a split of so many bytes is: some times `step`, unless a few will do.
+
+    Train has whole shards to each of ten upstream batches, which are then inflated once; or 8, where that is little.
+    """
+    if size < _ONE_FILE:
+        return 1
+    return 8 if size < 8 * _MOST_BYTES else -(-size // (step * _MOST_BYTES)) * step
 
 
 DATASET = Dataset(
     name="imagenet_resized",
     title="Downsampled ImageNet, 8x8 to 64x64",
-    configs=tuple(Config(f"{size}x{size}", _splits(size)) for size in _SIZES),
+    configs=tuple(Config(f"{size}x{size}", _splits(size)) for size in SIZES),
     label_order="clsloc",
 )
 
@@ -67,17 +74,10 @@ DATASET = Dataset(
 def config(name: str) -> Config:
     """Return a config by name; raises KeyError.
 
-    Beside the published ones there is one for each other filter that `publish.regenerate` resizes with, such as
-    "32x32-lanczos": built when it is asked for by name, and never with "all".
+    Beside the published ones there are those that `publish.regenerate` makes, named by `loaders.sources.variant`, such
+    as "48x48" and "64x64-center": built when they are asked for by name, and never with "all".
     """
-    match = _CONFIG.fullmatch(name)
-    if not match:
-        raise KeyError(name)
-    return Config(name, _splits(int(match[1])))
-
-
-def _size(config: str) -> int:
-    return int(config.partition("x")[0])
+    return Config(name, _splits(parsed(name).size))
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
@@ -113,13 +113,13 @@ def _chosen(folder: SourceFolder, config: Config, split: Split, kind: Kind) -> A
 
 
 def _fitting(folder: SourceFolder, config: Config, split: Split) -> list[BatchSet]:
-    size, _, resample = config.name.partition("-")
-    is_train = split.name == "train"
-    return [
+    variant, is_train = parsed(config.name), split.name == "train"
+    found = [
         one
         for one in folder.batch_sets
-        if (min(one.batches) > 0) == is_train and one.resample == resample and one.size == _size(size)
+        if (min(one.batches) > 0) == is_train and variant.fits(one.words) and one.size == variant.size
     ]
+    return [one for one in found if folder.made_for(one.first.path) in (None, config.name)]
 
 
 def _archives(folder: SourceFolder, sets: list[BatchSet]) -> Archives:
@@ -158,18 +158,10 @@ FORMS = (
 )
 
 
-def _stem(config: Config, split: Split) -> str:
-    short = "train" if split.name == "train" else "val"
-    size, _, resample = config.name.partition("-")
-    return f"Imagenet{_size(size)}_{resample}_{short}" if resample else f"Imagenet{_size(size)}_{short}"
-
-
 def _sources(config: Config, split: Split) -> list[Source]:
-    stem = _stem(config, split)
-    is_large = stem.startswith("Imagenet64_") and stem.endswith("_train")
-    names = [f"{stem}_part{n}_npz.zip" for n in (1, 2)] if is_large else [f"{stem}_npz.zip"]
-    page = "nowhere: upstream has one filter. Make it with python -m publish.regenerate --resample"
-    return [SOURCES.get(name) or Source(name, 0, "", page) for name in names]
+    variant = parsed(config.name)
+    page = f"nowhere: upstream has none. Make it with python -m publish.regenerate {variant.options()}"
+    return [SOURCES.get(name) or Source(name, 0, "", page) for name in variant.zips(split.name)]
 
 
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
@@ -181,11 +173,11 @@ def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> Sp
     archives = found.archives[split.name]
     shared = {a.path for role, others in found.archives.items() if role != split.name for a in others}
     files, skipped = _batch_files(split, archives, shared)
-    rows = _rows_of_each(files, _size(config.name))
+    rows = _rows_of_each(files, parsed(config.name).size)
     forms.check_others(found, split, sum(rows), lambda other: _count(config, split, other))
     check_rows(DATASET.name, config.name, split, sum(rows), found, partial)
     jobs = tuple(_jobs(config.name, files, rows, shard_rows(sum(rows), split)))
-    size = sum(rows) * png.ROW_BYTES[_size(config.name)]
+    size = sum(rows) * png.row_bytes(parsed(config.name).size)
     made = found.regenerated
     damaged = made.of(split.name, made.damaged) if made else {}
     if made and (unreadable := made.of(split.name, made.unreadable)):
@@ -198,7 +190,7 @@ def _count(config: Config, split: Split, archives: Archives) -> int | None:
     files, _ = _batch_files(split, archives, {archive.path for archive in archives})
     if any(file.member and not file.member.lower().endswith(".npz") for file in files):
         return None
-    return sum(open_batch(file, _size(config.name)).rows for file in files)
+    return sum(open_batch(file, parsed(config.name).size).rows for file in files)
 
 
 def _rows_of_each(files: list[BatchFile], size: int) -> list[int]:
@@ -269,7 +261,7 @@ def _jobs(config: str, files: list[BatchFile], rows: list[int], shards: list[int
 
 def batches(job: Job) -> Iterator[Batch]:
     """Yield blocks of rows that fit the cache: image (PNG made from the pixels) and label."""
-    size = _size(job.config)
+    size = parsed(job.config).size
     step = png.block_rows(size)
     for file, start, stop in job.parts:
         batch = open_batch(file, size)

@@ -51,7 +51,7 @@ def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> Sp
     clsloc = np.argsort(classes.clsloc_to_ilsvrc())  # ILSVRC's label -> the authors'
     relabelled = replace(rows, labels=clsloc[rows.labels])
     jobs = tuple(photos.jobs(DATASET.name, config.name, relabelled, shard_rows(len(rows), split)))
-    return SplitPlan(config.name, split, jobs, (archive,), len(rows) * png.ROW_BYTES[_size(config.name)], skipped)
+    return SplitPlan(config.name, split, jobs, (archive,), len(rows) * png.row_bytes(_size(config.name)), skipped)
 
 
 def _size(config: str) -> int:

@@ -47,13 +47,13 @@ def batches(dataset: Dataset, job: Job) -> Iterator[Batch]:
             yield Batch(pa.record_batch(columns, schema=dataset.schema))
 
 
-def resized_batches(dataset: Dataset, job: Job, size: int, resample: str) -> Iterator[Batch]:
+def resized_batches(dataset: Dataset, job: Job, size: int, squaring: str) -> Iterator[Batch]:
     """Yield blocks of rows: image (PNG of the photograph at that many pixels a side), label, file_name.
 
-    `resample` is one of `photographs.FILTERS`. Raises SourceProblem for photographs that cannot be decoded, OSError.
+    `squaring` is one of `photographs.SQUARINGS`. Raises SourceProblem for photographs that cannot be decoded, OSError.
     """
     for photos in job.parts:
-        pixels, damaged = _resized(photos, size, resample)
+        pixels, damaged = _resized(photos, size, squaring)
         step = png.block_rows(size)
         for at in range(0, len(photos), step):
             rows = slice(at, at + step)
@@ -64,7 +64,7 @@ def resized_batches(dataset: Dataset, job: Job, size: int, resample: str) -> Ite
             yield Batch(pa.record_batch(columns, schema=dataset.schema), pixels[rows], found)
 
 
-def _resized(photos: Photos, size: int, resample: str) -> tuple[npt.NDArray[np.uint8], dict[str, Damage]]:
+def _resized(photos: Photos, size: int, squaring: str) -> tuple[npt.NDArray[np.uint8], dict[str, Damage]]:
     """Return uint8 [N, 3, size, size], and what libjpeg warned about, by name.
 
     They are read in the order in which they lie: what is compressed can be read forwards only.
@@ -75,7 +75,7 @@ def _resized(photos: Photos, size: int, resample: str) -> tuple[npt.NDArray[np.u
     for row, (where, file) in zip(order.tolist(), photos.take(order).read(), strict=True):
         name = photos.names[row].decode()
         try:
-            (picture,), damage = photographs.resized(file, [size], resample)
+            (picture,), damage = photographs.resized(file, [size], squaring)
         except ValueError as error:
             raise SourceProblem(
                 f"{where}: {name}: expected an image that can be decoded whole, but {error}. Download it again."

@@ -24,6 +24,7 @@ from loaders.formats import pickles
 from loaders.formats.streams import open_range
 from loaders.formats.untrusted import reading
 from loaders.formats.zips import MemberStream, find_zip_member, zip_directory
+from loaders.images import png
 
 U8 = npt.NDArray[np.uint8]
 _DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
@@ -82,7 +83,7 @@ class OpenBatch:
         if data.shape and data.shape[0] > _MOST_ROWS:
             raise SourceProblem(f"{self.file}: claims {data.shape[0]:,} rows, expected at most {_MOST_ROWS:,}.")
         if data.dtype != np.uint8 or len(data.shape) != 2 or data.shape[1] != self.width:
-            fits = {3 * s * s: f" It fits the config {s}x{s}." for s in (8, 16, 32, 64)}
+            fits = {3 * s * s: f" It fits the config {s}x{s}." for s in range(4, png.LARGEST + 1)}
             hint = fits.get(data.shape[-1], "") if data.dtype == np.uint8 and data.shape else ""
             raise SourceProblem(
                 f"{self.file}: expected data uint8 [N, {self.width}] for {size}x{size}, "

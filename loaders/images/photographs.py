@@ -1,6 +1,6 @@
 """Photographs decoded, held to libjpeg's warnings and resized: once, and alike wherever it is done."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ _JPEGS = ("JPEG", "MPO")  # the latter has further pictures behind the first, wh
 _EXIF_ORIENTATION = 0x0112
 _NAMES = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # those of the authors' scripts
 FILTERS = {name: Image.Resampling[name.upper()] for name in _NAMES}
+UPSTREAM = "box"
+SQUARINGS = (*FILTERS, "center")  # how a photograph becomes a square: squeezed by a filter, or its middle cut out
+_MOST_PIXELS = 1 << 26  # of a picture on its way to its middle: no photograph is so wide or tall that it has as many
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,12 @@ class Photograph:
         with decoding():
             return self.original.getexif().get(_EXIF_ORIENTATION, 1)
 
-    def resized(self, size: int, resample: str) -> Image.Image:
-        """Return it at that many pixels a side; `resample` is one of FILTERS."""
-        return self.image.resize((size, size), FILTERS[resample])
+    def squares(self, sizes: Sequence[int], squaring: str) -> list[Image.Image]:
+        """Return it at so many pixels a side, each made from the photograph itself; `squaring` is one of SQUARINGS."""
+        if squaring == "center":
+            middles = dict(_middles(self.image, sorted(set(sizes), reverse=True)))
+            return [middles[size] for size in sizes]
+        return [self.image.resize((size, size), FILTERS[squaring]) for size in sizes]
 
 
 def decode(file: Any) -> Photograph:
@@ -53,10 +59,29 @@ def decode(file: Any) -> Photograph:
     return Photograph(image, original, found.damage, found.is_held)
 
 
-def resized(file: Any, sizes: Sequence[int], resample: str) -> tuple[list[bytes], Damage | None]:
+def resized(file: Any, sizes: Sequence[int], squaring: str) -> tuple[list[bytes], Damage | None]:
     """Return a photograph at each size, RGB, uint8 [size, size, 3] row by row, and what libjpeg warned about.
 
-    Each size is made from the photograph itself, never from another size. Raises ValueError as `decode` does.
+    `squaring` is one of SQUARINGS. Raises ValueError as `decode` does, and for one too narrow for its middle.
     """
     photo = decode(file)
-    return [photo.resized(size, resample).tobytes() for size in sizes], photo.damage
+    return [square.tobytes() for square in photo.squares(sizes, squaring)], photo.damage
+
+
+def _middles(image: Image.Image, sizes: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the center crops of a picture, the largest first: what is halved for one is halved further for the next.
+
+    As ADM and EDM make them (`center_crop_arr` of https://github.com/openai/guided-diffusion, `center-crop-dhariwal` of
+    https://github.com/NVlabs/edm): while the shorter side is at least twice the target, both are halved, by BOX; then
+    BICUBIC until the shorter side is the target, sides rounded; then the middle.
+    """
+    for size in sizes:
+        while min(image.size) >= 2 * size:
+            image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+        scale = size / min(image.size)
+        width, height = round(image.width * scale), round(image.height * scale)
+        if width * height > _MOST_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels are too narrow to cut a square out of them")
+        left, top = (width - size) // 2, (height - size) // 2
+        fitted = image.resize((width, height), Image.Resampling.BICUBIC)
+        yield size, fitted.crop((left, top, left + size, top + size))

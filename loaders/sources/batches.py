@@ -1,7 +1,7 @@
 """Where the batches of Chrabaszcz et al. lie in a folder: in zips or loose, npz or pickled, however they are sorted.
 
 What a batch is of is told by its own name (upstream's `train_data_batch_1` to `_10` and `val_data`) and by the length
-of its rows; of the zip or folder it lies in, only a filter's name is read, which no content tells.
+of its rows; of the zip or folder it lies in, the words are read that no content tells (`loaders.sources.variant`).
 """
 
 import re
@@ -22,7 +22,7 @@ from loaders.sources.listing import Entry, Listing, plain_name
 Kind = Literal["npz in a zip", "pickled in a zip", "loose"]
 _BATCH = re.compile(r"(?:train_data_batch_(\d{1,9})|val_data)(?:\.(?:npz|pkl|pickle))?")
 _SIZE = re.compile(r"imagenet[_-]?(\d{1,3})")
-_FILTER = re.compile(r"[_-](nearest|bilinear|hamming|bicubic|lanczos)(?=[_.-]|$)")
+_WORD = re.compile(r"[a-z0-9]+")
 MEMBER = re.compile(r"(?:\w[\w .()-]*/)*(?:train_data_batch_\d{1,9}|val_data)(?: ?\(\d+\))?(?:\.\w+)?", re.IGNORECASE)
 
 
@@ -40,20 +40,25 @@ class BatchSet:
     kind: Kind
     batches: Mapping[int, BatchFile]
 
+    @property
+    def first(self) -> BatchFile:
+        """The batch of the least number."""
+        return self.batches[min(self.batches)]
+
     @cached_property
     def size(self) -> int:
         """The S of S x S images that its first batch holds; by its name, or else 0, when that cannot be read."""
         try:
-            return image_size(self.batches[min(self.batches)])
+            return image_size(self.first)
         except (SourceProblem, OSError):
             named = _SIZE.search(self.place.name.lower())
             return int(named[1]) if named else 0
 
     @property
-    def resample(self) -> str:
-        """The filter that its zip or folder is named by, "" for upstream's own."""
-        found = [_FILTER.search(plain_name(name)) for name in (self.place.name, self.place.parent.name)]
-        return next((match[1] for match in found if match), "")
+    def words(self) -> list[str]:
+        """The words that its zip or folder is named by, and the folder that this lies in."""
+        names = (self.place.name, self.place.parent.name)
+        return [word for name in names for word in _WORD.findall(plain_name(name))]
 
 
 def batch_sets(listing: Listing) -> list[BatchSet]:

@@ -54,6 +54,12 @@ class SourceFolder:
         """Return what the sidecar says of how a config of `imagenet_resized` was made, None when it was not."""
         return self._sidecar(self.path).regenerated.get(config)
 
+    def made_for(self, path: Path) -> str | None:
+        """Return the config of `imagenet_resized` that the sidecar says a file was made for, None where it does not."""
+        name = self._within(self.path, path)
+        made = self._sidecar(self.path).regenerated
+        return next((config for config, facts in made.items() if name in facts.files), None)
+
     def find(self, source: Source) -> Archive | None:
         """Return the source's file, here or where it was downloaded to instead, or None when it is not there.
 
@@ -82,12 +88,15 @@ class SourceFolder:
     def archive(self, path: Path, source: Source | None = None) -> Archive:
         """Return a file that lies here or below as what a sidecar or `source` says that it should be."""
         for sidecar in dict.fromkeys((self.path, path.parent)):
-            name = str(path)[len(str(sidecar)) :].lstrip("/")
-            if facts := self._sidecar(sidecar).files.get(name):
+            if facts := self._sidecar(sidecar).files.get(self._within(sidecar, path)):
                 return Archive.found(path, Expected(facts.bytes, facts.sha256, self._sidecar(sidecar).origin))
         if source is None or not source.sha256:
             return Archive.found(path, None)
         return Archive.found(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
+
+    @staticmethod
+    def _within(folder: Path, path: Path) -> str:
+        return str(path)[len(str(folder)) :].lstrip("/")
 
     def _named(self, name: str) -> list[Path]:
         """Return the files of a name, the one that lies here under just that name first."""

@@ -223,7 +223,7 @@ def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Photograph:
     found.pixels += photo.image.width * photo.image.height
     found.sums += histogram @ values
     found.squares += histogram @ values**2
-    found.mean_sums += np.asarray(photo.resized(THUMBNAIL, "box")).transpose(2, 0, 1)
+    found.mean_sums += np.asarray(photo.squares([THUMBNAIL], "box")[0]).transpose(2, 0, 1)
     return photo
 
 

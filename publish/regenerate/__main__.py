@@ -1,4 +1,4 @@
-"""`python -m publish.regenerate`: Imagenet8, 16, 32 and 64 from the photographs of ILSVRC 2012.
+"""`python -m publish.regenerate`: Imagenet8, 16, 32, 64 and other sizes from the photographs of ILSVRC 2012.
 
 The files are those that Chrabaszcz et al. published, made as they made them (https://arxiv.org/abs/1707.08819; the
 steps: https://github.com/PatrykChrabaszcz/Imagenet32_Scripts), and `python -m publish` reads them like the originals.
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from loaders import MissingSources
 from loaders.files.places import is_local
-from loaders.images.photographs import FILTERS
+from loaders.images.photographs import FILTERS, UPSTREAM
+from loaders.images.png import LARGEST
+from loaders.sources.variant import SIZES, SMALLEST
 from publish.console import damage, exits
 from publish.console.options import add_workers, crew_of, destination, place, whole_number
 from publish.console.progress import Progress, megabytes, table
@@ -27,7 +29,9 @@ if TYPE_CHECKING:  # --help answers at once
 _EXAMPLES = """examples:
   python -m publish.regenerate --source ILSVRC --out DIR                the four sizes, in the zips upstream publishes
   python -m publish.regenerate --source ILSVRC --out DIR --sizes 32 --resample lanczos
-  python -m publish --config imagenet_resized --source DIR              build from them
+  python -m publish.regenerate --source ILSVRC --out DIR --sizes 48 64 --crop center
+  python -m publish --config imagenet_resized --source DIR              build upstream's four from them
+  python -m publish --config imagenet_resized/48x48-center --source DIR
 
 ILSVRC is a folder with ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, or with what they unpack to (train/WNID/,
 val/ or val/WNID/), or Kaggle's ILSVRC/Data/CLS-LOC. A run that was stopped goes on when the same command is run again.
@@ -37,7 +41,7 @@ val/ or val/WNID/), or Kaggle's ILSVRC/Data/CLS-LOC. A run that was stopped goes
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m publish.regenerate",
-        description="Make Imagenet8, 16, 32 and 64 from the photographs of ILSVRC 2012, each decoded once.",
+        description="Make Imagenet8, 16, 32, 64 and others from the photographs of ILSVRC 2012, each decoded once.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -50,12 +54,20 @@ def _parser() -> argparse.ArgumentParser:
         help="folder or URL of the tars, or what they unpack to",
     )
     add("--out", type=destination, required=True, metavar="DIR", help="a folder (or URL) of its own for the files")
-    add("--sizes", type=int, nargs="+", choices=(8, 16, 32, 64), default=[8, 16, 32, 64], help="pixels (default: all)")
     add(
-        "--resample",
-        choices=list(FILTERS),
-        default="box",
-        help="filter (default: box, upstream's; others name the files)",
+        "--sizes",
+        type=_size,
+        nargs="+",
+        default=list(SIZES),
+        metavar="S",
+        help=f"pixels a side, {SMALLEST} to {LARGEST} (default: upstream's, {' '.join(map(str, SIZES))})",
+    )
+    add("--resample", choices=list(FILTERS), help="filter to squeeze them by (default: box, upstream's)")
+    add(
+        "--crop",
+        choices=("squash", "center"),
+        default="squash",
+        help="squeeze photographs to squares, as upstream (default), or cut their middle out, as ADM and EDM do",
     )
     add("--format", choices=("npz", "pickle"), default="npz", help="zips of npz batches, or CIFAR-style pickles")
     add(
@@ -75,9 +87,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _size(text: str) -> int:
+    if not text.isdecimal() or not SMALLEST <= int(text) <= LARGEST:
+        raise argparse.ArgumentTypeError(
+            f"expected {SMALLEST} to {LARGEST} pixels a side, got {text!r}: the PNGs that are made of them hold no more"
+        )
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 a problem, 2 wrong use or missing files, 130/143 stopped."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.crop == "center" and options.resample:
+        parser.error(
+            f"--resample {options.resample}: is the filter of squeezed photographs. Center crops are scaled by BOX and "
+            "BICUBIC, as ADM and EDM scale them: leave out --resample or --crop center"
+        )
     return exits.exit_code(lambda: _regenerate(options), options.out)
 
 
@@ -104,7 +130,9 @@ def _settings(options: argparse.Namespace) -> "Settings":
     names = {field.name for field in fields(Settings)}
     chosen = {name: value for name, value in vars(options).items() if name in names}
     source = options.source.absolute() if is_local(options.source) else options.source
-    return Settings(**{**chosen, "source": source, "sizes": tuple(dict.fromkeys(options.sizes))})
+    squaring = "center" if options.crop == "center" else options.resample or UPSTREAM
+    sizes = tuple(dict.fromkeys(options.sizes))
+    return Settings(**{**chosen, "source": source, "sizes": sizes, "squaring": squaring})
 
 
 def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:

@@ -68,7 +68,7 @@ class Chunk:
     photos: Photos
     places: I64
     sizes: tuple[int, ...]
-    resample: str
+    squaring: str
     allow_damaged: bool
 
     def __call__(self) -> Path:
@@ -114,7 +114,7 @@ class Chunk:
         damaged: dict[int, Damage] = {}
         for i, (where, file) in enumerate(photos.read()):
             try:
-                pictures, damage = resized(file, self.sizes, self.resample)
+                pictures, damage = resized(file, self.sizes, self.squaring)
             except ValueError as error:
                 if not self.allow_damaged:
                     raise SourceProblem(
@@ -161,13 +161,13 @@ def stamp_of(photos: Photos) -> str:
 
 
 def chunks(
-    folder: Path, split: str, photos: Photos, places: I64, sizes: tuple[int, ...], resample: str, skip: bool
+    folder: Path, split: str, photos: Photos, places: I64, sizes: tuple[int, ...], squaring: str, skip: bool
 ) -> Iterator[Chunk]:
     """Cut a split into chunks."""
     step = _step(len(photos))
     for number, at in enumerate(range(0, len(photos), step)):
         rows = slice(at, at + step)
-        yield Chunk(folder, split, number, photos.take(rows), places[rows], sizes, resample, skip)
+        yield Chunk(folder, split, number, photos.take(rows), places[rows], sizes, squaring, skip)
 
 
 @dataclass(frozen=True)

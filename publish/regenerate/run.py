@@ -143,7 +143,7 @@ def _made(
 def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
     """Return what names the content: the photographs, the settings, and the libraries that decode and resize."""
     libraries = [PIL.__version__, features.version("libjpeg_turbo"), features.version("jpg"), simplejpeg.__version__]
-    chosen = [settings.resample, settings.format, settings.subsample, settings.seed]
+    chosen = [settings.squaring, settings.format, settings.subsample, settings.seed]
     facts = [_FORMAT, libraries, chosen, {split: photos.identity for split, photos in found.items()}]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -228,7 +228,7 @@ def _spill_all(
     for name, split in splits.items():
         split.sums.update({size: np.zeros(3 * size * size, np.int64) for size in sizes})
         places = np.argsort(split.order)
-        cut = chunks(stage, name, split.photos, places, sizes, settings.resample, settings.allow_damaged)
+        cut = chunks(stage, name, split.photos, places, sizes, settings.squaring, settings.allow_damaged)
         todo += [Task(f"{name} photographs, chunk {chunk.number}", chunk) for chunk in cut]
     for finished in crew.run([todo]):
         receipt = take(finished.value)
@@ -261,7 +261,7 @@ def _pack(outputs: Sequence[Output], crew: Crew) -> dict[str, File]:
 def _batches(name: str, split: Split, stage: Path, sizes: tuple[int, ...], size: int) -> Iterator[Batch]:
     """Cut as the authors did: ten batches of a tenth, rounded down, and what is left over into the last."""
     used = np.delete(np.arange(len(split.order)), sorted(split.left_out))
-    count = BATCHES if name == "train" else 1
+    count = BATCHES[name]
     if len(used) < count and len(split.photos):
         raise Problem(f"{split.photos.root}: {len(used)} {name} photographs can be read, expected at least {count}.")
     edges = [n * (len(used) // count) for n in range(count)] + [len(used)]

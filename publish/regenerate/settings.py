@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-BATCHES = 10
+from loaders.images.photographs import UPSTREAM
+from loaders.sources.variant import Variant
+
+BATCHES = {"train": 10, "validation": 1}  # of each split
 
 
 @dataclass(frozen=True)
@@ -14,26 +17,35 @@ class Settings:
     source: Path
     out: Path
     sizes: tuple[int, ...]
-    resample: str = "box"
+    squaring: str = UPSTREAM
     format: Literal["npz", "pickle"] = "npz"
     subsample: int = 1
     allow_damaged: bool = False
     seed: int = 0
 
+    def variant(self, size: int) -> Variant:
+        """Return what the config of a size is of."""
+        return Variant(size, self.squaring)
+
     def config(self, size: int) -> str:
         """Return the name of the config of a size."""
-        return f"{size}x{size}" + ("" if self.resample == "box" else f"-{self.resample}")
+        return self.variant(size).config
 
     def files(self, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Return {file: (split, its batches)}, named as upstream's; another filter than box is part of the name."""
-        stem = f"Imagenet{size}" + ("" if self.resample == "box" else f"_{self.resample}")
-        every, half = (*range(BATCHES),), BATCHES // 2
+        """Return {file: (split, its batches)}, named by `loaders.sources.variant`, as upstream's are."""
+        variant = self.variant(size)
         if self.format == "pickle":
-            files = {f"{stem}_train/{batch_name('train', n)}": ("train", every[n : n + 1]) for n in every}
-            return files | {f"{stem}_val/{batch_name('validation', 0)}": ("validation", every[:1])}
-        parts = {"_part1": every[:half], "_part2": every[half:]} if size == 64 else {"": every}
-        files = {f"{stem}_train{part}_npz.zip": ("train", batches) for part, batches in parts.items()}
-        return files | {f"{stem}_val_npz.zip": ("validation", every[:1])}
+            return {
+                f"{variant.folder(split)}/{batch_name(split, n)}": (split, (n,))
+                for split, count in BATCHES.items()
+                for n in range(count)
+            }
+        files: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for split, count in BATCHES.items():
+            zips = variant.zips(split)
+            each = count // len(zips)
+            files |= {zips[i]: (split, (*range(i * each, (i + 1) * each),)) for i in range(len(zips))}
+        return files
 
 
 def batch_name(split: str, number: int) -> str:

@@ -12,6 +12,7 @@ import loaders
 from loaders import imagenet_resized
 from loaders.formats.batches import BatchFile, OpenBatch, open_batch
 from loaders.formats.streams import ByteRange
+from loaders.images import png
 from publish.sample import archives as writers
 from tests.kit import archives, contract
 from tests.kit.archives import Laid
@@ -97,14 +98,30 @@ def test_shards_start_and_stop_anywhere_in_batches(size: int, tmp_path: Path) ->
     assert table["label"].to_pylist() == (labels - 1).tolist()
 
 
-@pytest.mark.parametrize("name", ["8x8-nearest", "16x16-bilinear", "32x32-hamming", "64x64-bicubic", "64x64-lanczos"])
+@pytest.mark.parametrize("name", ["8x8-nearest", "16x16-bilinear", "32x32-hamming", "64x64-bicubic", "64x64-center"])
 def test_another_filter_is_a_config_that_is_built_only_when_named(name: str) -> None:
     assert loaders.select([f"imagenet_resized/{name}"]) == {"imagenet_resized": [name]}
     assert name not in loaders.select(["all"])["imagenet_resized"]
     assert loaders.load("imagenet_resized").config(name).splits == imagenet_resized.config(name.split("-")[0]).splits
 
 
-@pytest.mark.parametrize("name", ["8x8-box", "8x16", "8x8-", "128x128", "32x32-lancz"])
+@pytest.mark.parametrize("size", range(4, 148))
+def test_shards_are_cut_by_bytes_at_every_size(size: int) -> None:
+    """In a count that 2, 4 and 8 ranks divide; of train, whole shards to each of the ten batches, unless 8 will do."""
+    for split in imagenet_resized.config(f"{size}x{size}").splits:
+        whole = split.rows * png.row_bytes(size)
+        assert split.shards == 1 or split.shards % 8 == 0
+        assert split.shards in (1, 8) or split.shards % 40 == 0 or split.name == "validation"
+        assert whole / split.shards <= 150e6
+        assert whole / split.shards > 25e6 or split.shards <= 8
+
+
+def test_upstreams_sizes_have_the_shards_that_they_had() -> None:
+    found = {c.name: [split.shards for split in c.splits] for c in imagenet_resized.DATASET.configs}
+    assert found == {"8x8": [8, 1], "16x16": [8, 1], "32x32": [40, 8], "64x64": [80, 8]}
+
+
+@pytest.mark.parametrize("name", ["8x8-box", "8x16", "8x8-", "3x3", "148x148", "32x32-squash", "32x32-few-center"])
 def test_no_other_config_is_made_up(name: str) -> None:
     with pytest.raises(loaders.UnknownConfig, match="Did you mean"):
         loaders.select([f"imagenet_resized/{name}"])

@@ -197,7 +197,7 @@ def test_a_message_names_each_file_once(tmp_path: Path) -> None:
 def test_a_missing_file_of_unknown_size_and_digest(tmp_path: Path) -> None:
     with pytest.raises(loaders.MissingSources) as caught:
         contract.plans("imagenet_resized", "8x8-lanczos", tmp_path)
-    says(str(caught.value), "  Imagenet8_lanczos_train_npz.zip\n", "publish.regenerate --resample")
+    says(str(caught.value), "  Imagenet8_lanczos_train_npz.zip\n", "publish.regenerate --sizes 8 --resample lanczos\n")
     assert "sha256" not in str(caught.value)
 
 

@@ -179,3 +179,40 @@ def test_a_subsampling_whose_warnings_cannot_be_had(monkeypatch: pytest.MonkeyPa
     found = photographs.decode(file)
     assert (found.damage, found.is_held) == (None, False)
     assert np.array_equal(np.asarray(found.image), plain_pillow(file))
+
+
+# Center crops
+
+
+def adm(image: Image.Image, size: int) -> Image.Image:
+    """Crop as `center_crop_arr` of ADM and `center-crop-dhariwal` of EDM say."""
+    while min(*image.size) >= 2 * size:
+        image = image.resize((image.size[0] // 2, image.size[1] // 2), resample=Image.Resampling.BOX)
+    scale = size / min(*image.size)
+    image = image.resize(
+        (round(image.size[0] * scale), round(image.size[1] * scale)), resample=Image.Resampling.BICUBIC
+    )
+    pixels = np.array(image)
+    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
+    return Image.fromarray(pixels[top : top + size, left : left + size])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "shape",
+    [(130, 83), (83, 130), (500, 375), (301, 30), (30, 301), (20, 27), (13, 13), (128, 128), (127, 255), (3, 500)],
+)
+def test_center_crops_are_those_of_adm(shape: tuple[int, int], mode: str) -> None:
+    """Tall, wide, smaller than the target, at twice the target and next to it; at every size from the photograph."""
+    file = encoded(picture(*shape).convert(mode))
+    whole, sizes = Image.open(io.BytesIO(file)).convert("RGB"), (32, 4, 64, 13, 64)
+    crops, damage = photographs.resized(file, sizes, "center")
+    assert crops == [adm(whole, size).tobytes() for size in sizes]
+    assert damage is None
+    assert photographs.resized(file, sizes[:1], "center")[0] == crops[:1]
+
+
+def test_no_photograph_grows_without_bound_on_its_way_to_its_middle() -> None:
+    """One of 65,000 x 1 pixels would be scaled to 9.5 million x 147."""
+    with pytest.raises(ValueError, match="65000 x 1 pixels are too narrow to cut a square out"):
+        photographs.resized(encoded(Image.new("RGB", (65_000, 1))), (8, 147), "center")

@@ -24,6 +24,7 @@ from tests.kit.regenerating import (
     PER_CLASS,
     SIZES,
     Originals,
+    center,
     final_files,
     lay_folders,
     lay_tars,
@@ -68,7 +69,7 @@ def test_the_drawn_photographs_are_as_odd_as_ilsvrc(originals: Originals) -> Non
 
 @pytest.mark.keeps("S18", "S19")
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("resample", list(FILTERS))
+@pytest.mark.parametrize("resample", FILTERS)
 def test_pixels_labels_and_mean(
     size: int, resample: str, originals: Originals, source: Path, tmp_path: Path, whole: Path
 ) -> None:
@@ -87,6 +88,46 @@ def test_pixels_labels_and_mean(
     ((_, validation),) = members(out / f"Imagenet{size}{infix}_val_npz.zip")
     rows = [(row.tobytes(), int(n)) for row, n in zip(validation["data"], validation["labels"], strict=True)]
     assert rows == [(plain_pillow(file, size, resample), label) for _, file, label in originals.rows("validation")]
+
+
+def test_other_sizes_and_center_crops_are_files_of_their_own(
+    originals: Originals, source: Path, tmp_path: Path, whole: Path
+) -> None:
+    """Named by what they are, in two parts from 64 pixels up; in the order of the squeezed ones."""
+    made(source, tmp_path, "--sizes", 12, 65, "--crop", "center")
+    assert final_files(tmp_path) == [
+        *(f"Imagenet12_center_{part}_npz.zip" for part in ("train", "val")),
+        *(f"Imagenet65_center_{part}_npz.zip" for part in ("train_part1", "train_part2", "val")),
+        "imagenet-variants.json",
+    ]
+    assert set(sidecar(tmp_path)["rows"]) == {"imagenet_resized/12x12-center", "imagenet_resized/65x65-center"}
+    for size in (12, 65):
+        found = [
+            (row.tobytes(), int(n))
+            for _, batch in train_zips(tmp_path, size, "_center")
+            for row, n in zip(batch["data"], batch["labels"], strict=True)
+        ]
+        expected = [(center(file, size), label) for _, file, label in originals.rows("train")]
+        assert sorted(found) == sorted(expected)
+        assert [n for _, n in found] == [n for _, batch in train_zips(whole, 8) for n in batch["labels"].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--sizes", 3], "expected 4 to 147 pixels a side, got '3'"),
+        (["--sizes", 148], "expected 4 to 147 pixels a side, got '148'"),
+        (["--sizes", "big"], "expected 4 to 147 pixels a side, got 'big'"),
+        (["--crop", "center", "--resample", "box"], "leave out --resample or --crop center"),
+        (["--crop", "middle"], "invalid choice: 'middle'"),
+    ],
+)
+def test_what_cannot_be_made_is_wrong_use(
+    options: list[object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        made(tmp_path, tmp_path / "out", *options)
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_files_and_batches_are_upstreams(whole: Path) -> None:
