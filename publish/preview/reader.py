@@ -85,7 +85,7 @@ class Reader:
             raise NotRead(f"what was read of it is more than {megabytes(_MOST)}, or no answer") from error
 
     def _receive(self, seconds: float) -> bytes:
-        if not self._connection.poll(max(seconds, 0.0)):
+        if seconds <= 0 or not self._connection.poll(seconds):  # an answer that is there is late all the same
             raise NotRead("reading it takes more time than the preview gives it")
         found: bytes = self._connection.recv_bytes(_MOST)
         return found

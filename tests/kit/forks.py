@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO
 from unittest import mock
 
+import yaml
+
 from loaders.base.dataset import Split, shard_rows
 
 SECONDS = 120
@@ -72,8 +74,11 @@ class Forks:
 
 def serve(lines: IO[str]) -> None:
     """Fork a process for each line."""
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as `tests.conftest`
     for module in (
+        "aiohttp",
         "datasets",
+        "fsspec.implementations.http",
         "publish.__main__",
         "publish.build.run",
         "publish.hub.push",
