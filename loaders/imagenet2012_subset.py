@@ -1,4 +1,4 @@
-"""imagenet2012_subset: the 1 % and 10 % of ILSVRC 2012 that SimCLR trains on (Chen et al. 2020).
+"""imagenet2012_subset: the 1 % and 10 % of ILSVRC 2012 that SimCLR trains on (Chen et al. 2020), and one's own lists.
 
 Paper: https://arxiv.org/abs/2002.05709; lists: https://github.com/google-research/simclr, `imagenet_subsets`. Sizes and
 digests of the files: TensorFlow Datasets 4.9.10. Labels are ILSVRC's: 0 is tench. Validation is ILSVRC's, whole, and so
@@ -8,17 +8,15 @@ is test, whose labels were never published (-1).
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from loaders._errors import SourceProblem
+from loaders._errors import SourceProblem, UnknownConfig
 from loaders.base import forms, photos
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
 from loaders.formats import folders
 from loaders.formats.folders import Files
 from loaders.formats.photos import Photos
-from loaders.formats.untrusted import text_of
-from loaders.ilsvrc import layout
+from loaders.ilsvrc import layout, lists
 from loaders.ilsvrc import photos as originals
 from loaders.ilsvrc.known import known
 from loaders.sources.folder import SourceFolder
@@ -26,9 +24,8 @@ from loaders.sources.source import Archive, Archives, Found, Source
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (sign in and accept the terms); "
 _PAGE += "the folders it unpacks to (train/WNID/, val/) or Kaggle's ILSVRC/Data/CLS-LOC do as well"
-_LIST_LIMIT = 1 << 23  # bytes: three times those of the longer list
-_SHOWN = 5  # names of missing photographs in a message
-_LISTS = "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
+_OWN_LIST = "own list"  # the origin of a list that a person gave
+_SIMCLR = "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 
 # fmt: off
 _FILES = {
@@ -44,7 +41,7 @@ SOURCES = {
     # 148 GB: its size, its index and every image used are checked; its digest when asked for
     name: Source(name, size, sha256, _PAGE, hashed=size < 100e9)
     for name, (size, sha256) in _FILES.items()
-} | {name: Source(name, size, sha256, _LISTS, f"{_LISTS}/{name}") for name, (size, sha256) in _LIST_FILES.items()}
+} | {name: Source(name, size, sha256, _SIMCLR, f"{_SIMCLR}/{name}") for name, (size, sha256) in _LIST_FILES.items()}
 _Rows = tuple[Photos, tuple[Archive, ...], Counter[str]]
 # Both configs name the same files: 6.7 GB of validation once, and 14 GB of test.
 _SHARED = (
@@ -53,7 +50,7 @@ _SHARED = (
 )
 DATASET = Dataset(
     name="imagenet2012_subset",
-    title="ImageNet 1% and 10% (SimCLR)",
+    title="Subsets of ImageNet (ILSVRC 2012)",
     configs=(
         Config("1pct", (Split("train", 12_811, 16), *_SHARED)),  # 92 MB a shard
         Config("10pct", (Split("train", 128_116, 96), *_SHARED)),  # 153 MB a shard
@@ -62,20 +59,50 @@ DATASET = Dataset(
     label_order="ilsvrc",
     has_file_name=True,
 )
-config = DATASET.config
+_LISTS = {name: SOURCES[f"{name.removesuffix('pct')}percent.txt"] for name in ("1pct", "10pct")}
+_OWN = Split("train", layout.COUNTS["train"], 1024, listed=True)  # 144 MB a shard
+
+
+def config(name: str) -> Config:
+    """Return a config by name; raises KeyError.
+
+    Beside the published ones there is one for each list of a person's own: built when it is asked for by name, and only
+    with its list as `Config.names`.
+    """
+    if name not in _LISTS and not lists.is_name(name):
+        raise KeyError(name)
+    return DATASET.config(name) if name in _LISTS else Config(name, (_OWN, *_SHARED))
 
 
 def find(config: Config, folder: SourceFolder) -> Found:
     """Take each split in the first of the `FORMS` that it is there in; the config's list; the ground truth if it is.
 
-    The test split is there when its tar is, or a folder with its photographs.
+    The test split is there when its tar is, or a folder with its photographs. Raises UnknownConfig for a config of a
+    person's own list without that; OSError.
     """
     found = photographs(folder, config)
-    listed = folder.find(SOURCES[_list(config)])
+    listed = folder.find(_LISTS[config.name]) if config.name in _LISTS else _own_list(config)
     truth = folder.find_unregistered(layout.TRUTH) or folder.find_unregistered(layout.DEVKIT)
-    beside = {role: (archive,) for role, archive in (("list", listed), ("truth", truth)) if archive}
-    missing = () if listed else (SOURCES[_list(config)],)
-    return replace(found, archives={**found.archives, **beside}, missing=found.missing + missing)
+    named = listed and replace(listed, form=lists.FORM)
+    beside = {role: (archive,) for role, archive in (("list", named), ("truth", truth)) if archive}
+    missing = () if listed else (_LISTS[config.name],)
+    rows = found.rows if config.name in _LISTS else _rows_beside(folder)
+    return replace(found, archives={**found.archives, **beside}, missing=found.missing + missing, rows=rows)
+
+
+def _own_list(config: Config) -> Archive:
+    if config.names is None:
+        raise UnknownConfig(
+            f"{DATASET.name}/{config.name}: published are {' and '.join(_LISTS)}; any other is one's own list, and "
+            f"none of that name is given. Name its file with --names {config.name}.txt (names=...): {lists.LIKE}."
+        )
+    return Archive.found(config.names, None, _OWN_LIST)
+
+
+def _rows_beside(folder: SourceFolder) -> dict[str, int]:
+    """Return the rows that a sidecar gives of what all configs share."""
+    rows = folder.rows(DATASET.name, DATASET.default.name)
+    return {split.name: rows[split.name] for split in _SHARED if split.name in rows}
 
 
 def photographs(folder: SourceFolder, config: Config) -> Found:
@@ -154,10 +181,6 @@ FORMS = (
 )
 
 
-def _list(config: Config) -> str:
-    return config.name.replace("pct", "percent.txt")
-
-
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut each split that is there into shards of equal rows, in a pseudo-random order."""
     return [_plan(config, split, found, partial) for split in config.splits if split.name in found.archives]
@@ -173,28 +196,26 @@ def _plan(config: Config, split: Split, found: Found, partial: bool) -> SplitPla
 
 def _train(found: Found, partial: bool) -> _Rows:
     (archive,), (list_file,) = found.archives["train"], found.archives["list"]
-    listed = _listed(list_file.path)
+    listed = set(lists.read(list_file.path))
     held = originals.train(archive.path, only=listed)
     archive, rows = _surveyed(archive, held.photos)
     skipped = held.skipped
     absent = sorted(listed - {name.decode() for name in rows.names.tolist()})
-    if absent and not partial and not found.rows:
+    if absent and (not partial or not len(rows)):
+        leave = ", or pass --allow-partial (allow_partial=True) to build from what is there" if len(rows) else ""
         raise SourceProblem(
             f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
-            f"it: {_some(absent)}. {_again(archive)}, or pass --allow-partial (allow_partial=True)."
+            f"it: {lists.some(absent)}. {_again(archive, list_file)}{leave}."
         )
     if absent:
-        skipped[f"listed in {list_file.path.name}, not in the {'folder' if archive.files else 'archive'}"] = len(absent)
+        place = "folder" if archive.files else "archive"
+        skipped[f"{lists.ABSENT} {list_file.path.name}, not in the {place}"] = len(absent)
     return rows, (archive, list_file), skipped
 
 
-def _some(names: list[str]) -> str:
-    shown = names[:_SHOWN]
-    return ", ".join(shown) + (f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else "")
-
-
-def _again(archive: Archive) -> str:
-    return "Unpack its archive again, a folder a class" if archive.files else "Download it again"
+def _again(archive: Archive, list_file: Archive) -> str:
+    again = "Unpack its archive again, a folder a class" if archive.files else "Download it again"
+    return f"Mend the list, or {again[0].lower()}{again[1:]}" if list_file.origin == _OWN_LIST else again
 
 
 def check_others(found: Found, split: Split) -> None:
@@ -232,17 +253,6 @@ def _surveyed(archive: Archive, rows: Photos) -> tuple[Archive, Photos]:
         return archive, rows
     files = rows.files()
     return replace(archive, files=Files.of(files)), rows.there(files)
-
-
-def _listed(path: Path) -> set[str]:
-    names = text_of(path, _LIST_LIMIT).decode("ascii", "replace").split()
-    if not names:
-        raise SourceProblem(f"{path}: lists nothing, expected names like n01440764_10026.JPEG. Download it again.")
-    if strange := next((name for name in names if not layout.TRAIN_FILE.fullmatch(name)), None):
-        raise SourceProblem(f"{path}: lists {strange[:80]!r}, expected names like n01440764_10026.JPEG.")
-    if len(set(names)) != len(names):
-        raise SourceProblem(f"{path}: lists {Counter(names).most_common(1)[0][0]} more than once.")
-    return set(names)
 
 
 def batches(job: Job) -> Iterator[Batch]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import loaders
 from loaders import Problem
 from loaders.files.places import is_local
-from publish.console import damage, exits
+from publish.console import damage, exits, use
 from publish.console.options import add_workers, crew_of, destination, place
 from publish.console.progress import megabytes, table
 
@@ -29,6 +29,7 @@ _EXAMPLES = """examples:
   python -m publish --config imagenet_v2/topimages --dry-run what would be built, and what is missing
   python -m publish --config all --source DIR --push-to ORG  the same onto the Hub, one commit a repository
 """
+_NAMES = "your own list, for --config imagenet2012_subset/few: few.txt, a photograph of train a line"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="upstream's archives, a folder or URL (default: the cache)",
     )
+    add("--names", type=place, action="append", default=[], metavar="FILE", help=_NAMES)
     add("--sample", action="store_true", help="build from small archives drawn for it; the cards say so")
     add(
         "--out",
@@ -107,20 +109,22 @@ def _publish(options: argparse.Namespace) -> int:
     from publish.build.run import Options, run
 
     wanted = loaders.select(options.config)
-    _check_use(options)
+    use.check(options)
+    lists = use.named(options.names, wanted)
+    print("".join(f"{line}\n" for line in use.balance(lists)), end="", file=sys.stderr)
     started = time.perf_counter()
     with ExitStack() as stack:
         source = _source(options, stack)
-        there = plan.look(wanted, source) if options.dry_run else {}
+        there = plan.look(wanted, source, lists) if options.dry_run else {}
         if any(found.missing for found in there.values()):
             return _tell_missing(there, source)
-        plan.check_by_hand(wanted, source)
+        plan.check_by_hand(wanted, source, lists)
         if options.dry_run:
-            return _tell_plan(plan.make(wanted, source, options.allow_partial))
+            return _tell_plan(plan.make(wanted, source, options.allow_partial, lists))
         crew = stack.enter_context(crew_of(options))  # a cluster that is not there costs no download
         hub = _hub(options, wanted)
         destination = hub or _here(options, wanted)
-        made = plan.make(wanted, source, options.allow_partial)
+        made = plan.make(wanted, source, options.allow_partial, lists)
         print("".join(f"{note}\n" for note in made.notes), end="", file=sys.stderr)
         for config, problem in made.left_out.items():
             print(f"{config} is left out: {problem}", file=sys.stderr)
@@ -133,32 +137,6 @@ def _publish(options: argparse.Namespace) -> int:
     if made.left_out:
         print(f"not built, for want of a download: {', '.join(made.left_out)}", file=sys.stderr)
     return 2 if made.left_out else 0
-
-
-def _check_use(options: argparse.Namespace) -> None:
-    if options.sample and options.source:
-        raise Problem("--sample draws its own archives: leave --source out, or leave --sample out.")
-    if options.sample and options.push_to and not options.allow_sample:
-        raise Problem(
-            "--sample is not the dataset: push it with --allow-sample, and its name and card will say sample."
-        )
-    if options.push_to and not is_local(options.out):
-        raise Problem(f"{options.out}: with --push-to, shards only pass by on the way to the Hub: --out is a folder.")
-    if options.create_pr and options.revision != "main":
-        raise Problem("--create-pr proposes a change to main: leave --revision out.")
-    if options.create_pr and options.public:
-        raise Problem("--create-pr only proposes: leave --public out, and open the repository when it was merged.")
-    if options.public and options.revision != "main":
-        raise Problem("--public opens every branch, and reads back but one: leave --revision out, or --public.")
-    if not options.push_to and (idle := _idle(options)):
-        raise Problem(f"{', '.join(idle)}: nothing is published without --push-to ORG. Add it, or leave the rest out.")
-
-
-def _idle(options: argparse.Namespace) -> list[str]:
-    """Return the options that mean nothing to a build that stays here."""
-    flags = ("create_pr", "tag", "public", "remove_local", "allow_sample")
-    given = ["revision"] * (options.revision != "main") + [flag for flag in flags if getattr(options, flag)]
-    return [f"--{flag.replace('_', '-')}" for flag in given]
 
 
 def _hub(options: argparse.Namespace, wanted: Mapping[str, list[str]]) -> "Hub | None":
@@ -223,7 +201,7 @@ def _tell_missing(there: Mapping[str, "Found"], folder: Path) -> int:
     from loaders.sources.listing import Listing
 
     rows = [
-        (name, f"{split.name}{_if_there(split)}", f"{split.rows:,}", str(split.shards), _form(found.archives, split))
+        (name, f"{split.name}{_if_there(split)}", *_size(split), _form(found.archives, split))
         for name, found in there.items()
         for split in loaders.load(name.partition("/")[0]).config(name.partition("/")[2]).splits
     ]
@@ -243,6 +221,10 @@ def _tell_missing(there: Mapping[str, "Found"], folder: Path) -> int:
     ]
     print(table(("file", "size", "comes", "for"), lines))
     return 2 if any(source.url is None for source in missing) else 0
+
+
+def _size(split: loaders.Split) -> tuple[str, str]:
+    return ("as listed", "") if split.listed else (f"{split.rows:,}", str(split.shards))
 
 
 def _form(archives: Mapping[str, Sequence[loaders.Archive]], split: loaders.Split) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -15,10 +15,11 @@ import datasets
 from datasets.builder import Key
 
 from loaders.base import held
-from loaders.base.dataset import Batch, Dataset, Job, Loader
+from loaders.base.dataset import Batch, Config, Dataset, Job, Loader
 from loaders.base.obtain import obtain
 from loaders.files.places import key
 from loaders.files.seen import Seen, check
+from loaders.ilsvrc import lists
 from loaders.sources.checks import check_digest
 from loaders.sources.folder import SourceFolder, default_folder
 from loaders.sources.source import Archive, Found
@@ -28,10 +29,12 @@ from loaders.sources.source import Archive, Found
 class ArchiveConfig(datasets.BuilderConfig):
     """A config read from upstream's archives in `data_dir`.
 
-    `allow_partial` admits archives with other sizes, digests and rows than the published ones.
+    `allow_partial` admits archives with other sizes, digests and rows than the published ones. `names` is a person's
+    own list of what is trained on, for a dataset that takes one: it gives the config its name.
     """
 
     allow_partial: bool = False
+    names: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -58,22 +61,32 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
     def _create_builder_config(
         self, *given: Any, config_id: str | None = None, **options: Any
     ) -> tuple[ArchiveConfig, str]:
-        """Name what is prepared by the archives, too: the same folder may hold others tomorrow."""
-        if options.get("data_dir"):
-            options["data_dir"] = str(Path(options["data_dir"]).absolute())
+        """Name what is prepared by the archives, too: the same folder may hold others tomorrow.
+
+        Raises ValueError, as the library does, for a config that there is not; SourceProblem for a list that is none.
+        """
+        for place in ("data_dir", "names"):
+            if options.get(place):
+                options[place] = str(Path(options[place]).absolute())
+        if options.get("names"):
+            named = _config_of(self.loader, Path(options["names"]), options.get("config_name"))
+            options |= {"config_name": None, "name": named}  # which is none of those that the library knows
         config, name = super()._create_builder_config(*given, config_id=config_id, **options)
-        found = self.loader.find(self.loader.config(config.name), SourceFolder(config.folder))
+        found = self.loader.find(self._config(config), SourceFolder(config.folder))
         self._named = [
             seen for archive in found.all() if not _digest(archive, config.allow_partial) for seen in archive.seen
         ]
         return config, config_id or f"{name}-{_stamp(found, config.allow_partial)}"
+
+    def _config(self, config: ArchiveConfig) -> Config:
+        return replace(self.loader.config(config.name), names=Path(config.names) if config.names else None)
 
     def _info(self) -> datasets.DatasetInfo:
         dataset = self.loader.DATASET
         return datasets.DatasetInfo(description=dataset.title, features=datasets.Features.from_dict(dataset.features))
 
     def _split_generators(self, dl_manager: object) -> list[datasets.SplitGenerator]:
-        config = self.loader.config(self.config.name)
+        config = self._config(self.config)
         partial = self.config.allow_partial
         check(self._named)  # of what is prepared, the name tells which archives it is of
         (found,) = obtain([(self.loader, config)], self.config.folder, partial)
@@ -87,6 +100,19 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
             examples = (example for batch in held.batches(self.loader, job) for example in _examples(batch))
             for row, example in enumerate(examples):
                 yield Key(number, row), example
+
+
+def _config_of(loader: Loader, names: Path, wanted: str | None) -> str:
+    """Return the name of the config that a list makes; raises ValueError and SourceProblem."""
+    name = lists.name_of(names)
+    try:
+        takes_lists = loader.config(name).is_listed
+    except KeyError:
+        takes_lists = False
+    if not takes_lists or wanted not in (None, name):
+        why = f"makes the config {name}, not {wanted}" if takes_lists else f"{loader.DATASET.name} takes no lists"
+        raise ValueError(f"names={str(names)!r}: {why}.")
+    return name
 
 
 def _examples(batch: Batch) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,14 +46,21 @@ class Split:
     shards: int
     folder: str | None = None  # where the shards lie, when that is not the config's own folder
     optional: bool = False  # built when its archive is there, absent otherwise
+    listed: bool = False  # of those `rows` it has the ones that a list names, in as many fewer shards
 
 
 @dataclass(frozen=True)
 class Config:
-    """A config and its splits."""
+    """A config and its splits; `names` is the list that a person gave for one whose train split is theirs to choose."""
 
     name: str
     splits: tuple[Split, ...]
+    names: Path | None = None
+
+    @property
+    def is_listed(self) -> bool:
+        """Say whether it is one of those: what it trains on is on a list."""
+        return any(split.listed for split in self.splits)
 
 
 @dataclass(frozen=True)
@@ -205,7 +213,7 @@ def shard_rows(rows: int, split: Split) -> list[int]:
 
 def check_rows(dataset: str, config: str, split: Split, rows: int, found: Found, partial: bool) -> None:
     """Raise SourceProblem when a split has other rows than published, or than the sidecar says, unless `partial`."""
-    expected = found.rows.get(split.name, split.rows)
+    expected = found.rows.get(split.name, rows if split.listed else split.rows)
     if not rows or (rows != expected and not partial):
         leave = ", or pass --allow-partial (allow_partial=True) to build from what is there" if rows else ""
         archives = found.archives.get(split.name, ())

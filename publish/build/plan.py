@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from loaders.files.places import is_place
 from loaders.sources.source import Found
 from publish.build.shard import FORMAT
 
+Lists = Mapping[str, Path]
+_NO_LISTS: Lists = MappingProxyType({})
 _UNSPOKEN = ("dataset", "config", "seen", "state", "marks")  # of a job, and of what photographs lie in
 
 
@@ -95,17 +98,18 @@ class Plan:
         return [archive for archive in self.archives() if archive.files or read.intersection(archive.seen)]
 
 
-def make(wanted: Mapping[str, list[str]], source: Path, partial: bool) -> Plan:
+def make(wanted: Mapping[str, list[str]], source: Path, partial: bool, lists: Lists = _NO_LISTS) -> Plan:
     """Find or fetch the archives of the wanted configs and cut their splits into jobs.
 
-    A config whose download failed is left out. Raises MissingSources, naming every file to be fetched by hand, or when
-    no config is left; SourceProblem.
+    `lists` are the files of people's own lists by name, for the configs that are called like them. A config whose
+    download failed is left out. Raises MissingSources, naming every file to be fetched by hand, or when no config is
+    left; SourceProblem.
     """
-    left_out = obtain.fetch_missing(_pairs(wanted), source)
+    left_out = obtain.fetch_missing(_pairs(wanted, lists), source)
     wanted = _without(wanted, left_out)
     if not wanted:
         raise MissingSources("\n".join(dict.fromkeys(map(str, left_out.values()))))
-    pairs = _pairs(wanted)
+    pairs = _pairs(wanted, lists)
     builds: dict[tuple[str, str, str], SplitBuild] = {}
     notes: list[str] = []
     for (loader, config), found in zip(pairs, obtain.obtain(pairs, source, partial), strict=True):
@@ -137,21 +141,21 @@ def told(archives: Sequence[Archive]) -> str:
     return f"{archives[0].form} ({archives[0].path}{more})"
 
 
-def check_by_hand(wanted: Mapping[str, list[str]], source: Path) -> None:
+def check_by_hand(wanted: Mapping[str, list[str]], source: Path, lists: Lists = _NO_LISTS) -> None:
     """Raise MissingSources, naming all of them, when archives are missing that a person has to fetch."""
-    obtain.check_by_hand(_pairs(wanted), source)
+    obtain.check_by_hand(_pairs(wanted, lists), source)
 
 
-def look(wanted: Mapping[str, list[str]], source: Path) -> dict[str, Found]:
+def look(wanted: Mapping[str, list[str]], source: Path, lists: Lists = _NO_LISTS) -> dict[str, Found]:
     """Return what is there of each config, by its name; nothing is fetched."""
-    pairs = _pairs(wanted)
+    pairs = _pairs(wanted, lists)
     names = [f"{loader.DATASET.name}/{config.name}" for loader, config in pairs]
     return dict(zip(names, obtain.find(pairs, source), strict=True))
 
 
-def _pairs(wanted: Mapping[str, list[str]]) -> list[tuple[loaders.Loader, loaders.Config]]:
+def _pairs(wanted: Mapping[str, list[str]], lists: Lists) -> list[tuple[loaders.Loader, loaders.Config]]:
     return [
-        (loaders.load(name), loaders.load(name).config(config))
+        (loaders.load(name), replace(loaders.load(name).config(config), names=lists.get(config)))
         for name, configs in wanted.items()
         for config in configs
     ]

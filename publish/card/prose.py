@@ -1,10 +1,13 @@
 """The hand-written text of a card, a Jinja template as the Hub's own cards are: it says what was built, and no more."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files as resources
 
 from jinja2 import Environment, StrictUndefined
 
+import loaders
+from loaders.ilsvrc import lists
 from publish.card.owned import default
 from publish.manifest import Manifest, SplitEntry
 
@@ -23,9 +26,9 @@ def filled(manifest: Manifest, repository: str | None) -> str:
     may be moved, and be put onto the Hub by hand.
 
     A template has `repo` and `files`, where `load_dataset` and others find it; `configs`, `splits` of each, `listed`,
-    all configs in words; `a(NAME)`, that config or, if it was not built, the default one; `origins` of the archives;
-    `regenerated`, configs of archives that were made again; `loose`, archives that differ from what upstream published;
-    and `oddities`, the kinds of odd files that were counted.
+    all configs in words; `a(NAME)`, that config or, if it was not built, the default one; `lists`, people's own by
+    config (`OwnList`); `origins` of the archives; `regenerated`, configs of archives that were made again; `loose`,
+    archives that differ from what upstream published; and `oddities`, the kinds of odd files that were counted.
     """
     name = repository or f"my-lab/{manifest.dataset}"
     configs, first = list(manifest.configs), default(manifest)
@@ -43,11 +46,34 @@ def filled(manifest: Manifest, repository: str | None) -> str:
         splits={config: list(splits) for config, splits in manifest.configs.items()},
         listed=_listed(configs, first),
         a=lambda config: config if config in configs else first,
+        lists=_own_lists(manifest),
         origins={source.origin for source in sources},
         regenerated=[config for config, entries in manifest.configs.items() if _origins(entries) & {"regenerated"}],
         loose={source.name for source in sources if source.verified == "nothing"},
         oddities={kind for entry in manifest.entries() for kind in entry.oddities},
     )
+
+
+@dataclass(frozen=True)
+class OwnList:
+    """A list of a person's own: its file, and how the rows of train are spread over the classes, in words."""
+
+    name: str
+    sha256: str
+    spread: str
+
+
+def _own_lists(manifest: Manifest) -> dict[str, OwnList]:
+    found = {config: _own_list(manifest.dataset, config, entries) for config, entries in manifest.configs.items()}
+    return {config: own for config, own in found.items() if own}
+
+
+def _own_list(dataset: str, config: str, entries: Mapping[str, SplitEntry]) -> OwnList | None:
+    if config in (known.name for known in loaders.load(dataset).DATASET.configs) or "train" not in entries:
+        return None
+    train = entries["train"]
+    named = next((source for source in train.sources if source.form == lists.FORM), None)
+    return OwnList(named.name, named.sha256 or "", lists.spread(train.labels)) if named else None
 
 
 def _origins(entries: Mapping[str, SplitEntry]) -> set[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from importlib.resources import files as resources
 
 import loaders
+from loaders.ilsvrc import lists
 from publish.card import gallery
 from publish.card.owned import names, owned
 from publish.card.prose import filled
@@ -64,12 +65,19 @@ def _notice(manifest: Manifest) -> str:
 
 def _short(manifest: Manifest) -> list[str]:
     dataset = loaders.load(manifest.dataset)
-    published = {(name, s.name): s.rows for name in manifest.configs for s in dataset.config(name).splits}
+    published = {(name, s.name): s for name in manifest.configs for s in dataset.config(name).splits}
+    whole = [(*each, _published(published.get(each[:2]), each[2])) for each in _each(manifest)]
     return [
-        f"{name} {split} has {entry.rows:,} of {published[name, split]:,} rows"
-        for name, split, entry in _each(manifest)
-        if entry.rows != published.get((name, split), entry.rows)
+        f"{name} {split} has {entry.rows:,} of {rows:,} rows"
+        for name, split, entry, rows in whole
+        if entry.rows != rows
     ]
+
+
+def _published(split: loaders.Split | None, entry: SplitEntry) -> int:
+    """Return how many rows a split should have: of one that is listed, those on the list."""
+    absent = sum(count for kind, count in entry.skipped.items() if kind.startswith(lists.ABSENT))
+    return split.rows if split and not split.listed else entry.rows + absent
 
 
 def _each(manifest: Manifest) -> list[tuple[str, str, SplitEntry]]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 import loaders
-from loaders import classes, imagenet2012_subset
+from loaders import SourceProblem, classes, imagenet2012_subset
+from loaders.base import held
 from loaders.base.dataset import SplitPlan
 from loaders.files import places as paths
 from loaders.ilsvrc.layout import DEVKIT, validation_labels
@@ -266,3 +268,59 @@ def test_folders_by_url_give_the_same_rows(layout: str, unpacked: Laid, tmp_path
         found = tables(unpacked, url, config)
         assert list(found) == ["train", "validation", "test"]
         assert all(found[split].equals(table) for split, table in tables(unpacked, unpacked.folder, config).items())
+
+
+# Lists of one's own
+
+
+def listed(path: Path, folder: Path, partial: bool = True) -> dict[str, SplitPlan]:
+    config = replace(imagenet2012_subset.config(path.stem), names=path)
+    found = imagenet2012_subset.find(config, SourceFolder(folder))
+    return {plan.split.name: plan for plan in held.plan(loaders.load("imagenet2012_subset"), config, found, partial)}
+
+
+@pytest.mark.keeps("S25")
+def test_a_list_of_ones_own_chooses_train_alone(laid: Laid, unpacked: Laid, tmp_path: Path) -> None:
+    """From tars or folders: the same rows in the same order, and the validation files of the published configs."""
+    rows = laid.rows["10pct"]["train"][::7]
+    path = tmp_path / "few.txt"
+    path.write_text("\n".join(str(row["file_name"]) for row in reversed(rows)))
+    plans = listed(path, laid.folder)
+    assert contract.by_name(contract.rows(contract.read(plans["train"]), laid.pixels)) == contract.by_name(rows)
+    assert contract.read(plans["validation"]).equals(contract.expected(laid, "1pct")["validation"])
+    assert contract.read(listed(path, unpacked.folder)["train"]).equals(contract.read(plans["train"]))
+    assert [archive.name for archive in plans["train"].archives] == ["ILSVRC2012_img_train.tar", "few.txt"]
+
+
+@pytest.mark.keeps("S25")
+def test_a_name_on_a_list_of_ones_own_that_is_not_there(laid: Laid, tmp_path: Path) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text("n01440764_100.JPEG\nn01440764_998.JPEG\nn01440764_999.JPEG\n")
+    with pytest.raises(SourceProblem) as caught:
+        listed(path, laid.folder, partial=False)
+    says(str(caught.value), "2 of the 3 files that few.txt lists", "n01440764_998.JPEG, n01440764_999.JPEG", "Mend the")
+    train = listed(path, laid.folder)["train"]
+    assert (train.rows, dict(train.skipped)) == (1, {"listed in few.txt, not in the archive": 2})
+
+
+def test_a_config_of_ones_own_without_its_list(laid: Laid) -> None:
+    says(refused("imagenet2012_subset", "few", laid.folder), "imagenet2012_subset/few", "1pct and 10pct", "few.txt")
+    with pytest.raises(KeyError):
+        imagenet2012_subset.config("center")
+
+
+def test_the_builder_takes_a_list(laid: Laid, tmp_path: Path) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text("n01440764_100.JPEG\n")
+    options = {"data_dir": str(laid.folder), "cache_dir": str(tmp_path / "cache"), "allow_partial": True}
+    builder = imagenet2012_subset.Builder(names=str(path), **options)
+    builder.download_and_prepare()
+    assert builder.config.name == "few"
+    assert builder.as_dataset(split="train")["file_name"][:] == ["n01440764_100.JPEG"]
+    path.write_text("n01440764_101.JPEG\n")
+    other = imagenet2012_subset.Builder(config_name="few", names=path, **options)
+    assert other.cache_dir != builder.cache_dir
+    with pytest.raises(ValueError, match="makes the config few, not 1pct"):
+        imagenet2012_subset.Builder(config_name="1pct", names=path, **options)
+    with pytest.raises(ValueError, match="imagenet_v2 takes no lists"):
+        loaders.load("imagenet_v2").Builder(names=path, **options)  # type: ignore[attr-defined]
