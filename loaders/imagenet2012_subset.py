@@ -15,6 +15,7 @@ from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, Split
 from loaders.base.lazy import lazy_builder
 from loaders.formats import folders
 from loaders.formats.folders import Files
+from loaders.formats.naming import is_list
 from loaders.formats.photos import Photos
 from loaders.ilsvrc import layout, lists
 from loaders.ilsvrc import photos as originals
@@ -69,7 +70,7 @@ def config(name: str) -> Config:
     Beside the published ones there is one for each list of a person's own: built when it is asked for by name, and only
     with its list as `Config.names`.
     """
-    if name not in _LISTS and not lists.is_name(name):
+    if name not in _LISTS and not is_list(name):
         raise KeyError(name)
     return DATASET.config(name) if name in _LISTS else Config(name, (_OWN, *_SHARED))
 

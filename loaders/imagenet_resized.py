@@ -46,9 +46,9 @@ _FILES = {
 SOURCES = {name: Source(name, size, sha256, _PAGE) for name, (size, sha256) in _FILES.items()}
 
 
-def _splits(size: int) -> tuple[Split, ...]:
+def _splits(size: int, listed: bool = False) -> tuple[Split, ...]:
     return (
-        Split("train", 1_281_167, _shards(1_281_167 * png.row_bytes(size), 4 * _BATCHES)),
+        Split("train", 1_281_167, _shards(1_281_167 * png.row_bytes(size), 4 * _BATCHES), listed=listed),
         Split("validation", 50_000, _shards(50_000 * png.row_bytes(size), 8)),
     )
 
@@ -77,7 +77,8 @@ def config(name: str) -> Config:
     Beside the published ones there are those that `publish.regenerate` makes, named by `loaders.sources.variant`, such
     as "48x48" and "64x64-center": built when they are asked for by name, and never with "all".
     """
-    return Config(name, _splits(parsed(name).size))
+    variant = parsed(name)
+    return Config(name, _splits(variant.size, listed=bool(variant.names)))
 
 
 def find(config: Config, folder: SourceFolder) -> Found:

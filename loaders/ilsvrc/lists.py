@@ -3,36 +3,27 @@
 A person's own list makes a config, called by the stem of its file's name: `few.txt` makes `few`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from loaders import classes
 from loaders._errors import SourceProblem, shown
+from loaders.formats.naming import TAKEN, is_list
 from loaders.formats.untrusted import text_of
 from loaders.ilsvrc import layout
-from loaders.images.photographs import FILTERS
 
 FORM = "list of names"  # what the manifest and the card call one
 ABSENT = "listed in"  # what a count begins with of those that are on a list, and not there
 LIKE = "names like n01440764_10026.JPEG, one a line"
 _MOST_BYTES = 1 << 26  # all of train, each with its folders, comes to 57 MB
 _SHOWN = 5  # names in a message
-_NAME = re.compile(r"[a-z0-9]+", re.ASCII)
-# What configs and their folders are called already, here and at the datasets that take a list for a part of a name.
-_TAKEN = {"1pct", "10pct", "center", "squash", "all", "default", *layout.COUNTS, *FILTERS}
-
-
-def is_name(word: str) -> bool:
-    """Say whether a list may be called that, and its config with it."""
-    return _NAME.fullmatch(word) is not None and word not in _TAKEN
 
 
 def name_of(path: Path) -> str:
     """Return what a list is called: the stem of its file's name. Raises SourceProblem for one that none may have."""
-    if not is_name(path.stem):
-        why = "is taken" if path.stem in _TAKEN else "has other letters"
+    if not is_list(path.stem):
+        why = "is taken" if path.stem in TAKEN else "has other letters"
         raise SourceProblem(
             f"{path}: a config is called like its list, and {path.stem!r} {why}. Name the file by small letters and "
             "digits, such as few.txt."

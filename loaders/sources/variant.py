@@ -4,21 +4,20 @@ A config is named by its pixels a side, then by what else it has other than upst
 `64x64-center`, `32x32-few`, `64x64-center-few`. Its archives have the same words in the same order:
 `Imagenet64_center_few_train_part1_npz.zip`.
 
-The name of a list of photographs (`few.txt`) is the last word of both: it is of `LIST` and none of `TAKEN`, so that a
-filter or a crop, which is one of `SQUARINGS`, is told from it wherever both may stand.
+The name of a list of photographs (`few.txt`) is the last word of both: it is none of `loaders.formats.naming.TAKEN`, so
+that a filter or a crop, which is one of `SQUARINGS`, is told from it wherever both may stand.
 """
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from loaders.formats.naming import is_list
 from loaders.images.photographs import SQUARINGS, UPSTREAM
 from loaders.images.png import LARGEST
 
 SMALLEST = 4
 SIZES = (8, 16, 32, 64)  # upstream's
-LIST = re.compile(r"[a-z0-9]+")
-TAKEN = {*SQUARINGS, "squash", "1pct", "10pct", "train", "val", "validation", "test", "part1", "part2", "npz"}
 _SIZE = re.compile(r"([1-9][0-9]{0,2})x\1")
 _PARTED = 64  # pixels from which on there are two zips of train
 _SHORT = {"train": "train", "validation": "val"}  # how upstream's files call the splits
@@ -78,8 +77,3 @@ def parsed(config: str) -> Variant:
     if found.config != config or not SMALLEST <= size <= LARGEST or (found.names and not is_list(found.names)):
         raise KeyError(config)
     return found
-
-
-def is_list(name: str) -> bool:
-    """Say whether a list of photographs may be called so."""
-    return LIST.fullmatch(name) is not None and name not in TAKEN

@@ -2,8 +2,9 @@
 
 import pytest
 
+from loaders.formats.naming import TAKEN, is_list
 from loaders.images.photographs import FILTERS
-from loaders.sources.variant import TAKEN, Variant, is_list, parsed
+from loaders.sources.variant import Variant, parsed
 
 
 @pytest.mark.parametrize(
