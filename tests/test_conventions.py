@@ -35,7 +35,7 @@ PUBLISH = [
     {"publish.build"},
     {"publish.repository"},
     {"publish.hub"},
-    {f"publish.{name}" for name in ("__main__", "check", "restore", "withdraw", "show", "preview", "publish")},
+    {f"publish.{name}" for name in ("__main__", "check", "restore", "withdraw", "show", "lists", "preview", "publish")},
 ]
 FLOORS = {room: floor for floor, rooms in enumerate([*LOADERS, {"cards"}, *PUBLISH, {"publish"}]) for room in rooms}
 every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())

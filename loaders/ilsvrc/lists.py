@@ -3,8 +3,11 @@
 A person's own list makes a config, called by the stem of its file's name: `few.txt` makes `few`.
 """
 
+import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from loaders import classes
@@ -94,3 +97,45 @@ def spread(counts: Iterable[int]) -> str:
     none = f"; {classes.COUNT - len(held):,} of the {classes.COUNT:,} classes have none"
     told = f"{sum(held):,} photographs of {len(held):,} classes, {each} a class"
     return told + (none if len(held) < classes.COUNT else "")
+
+
+# Drawn: by a hash of each name, so that a list is the same wherever, and from whatever, it is drawn
+
+
+def per_class(names: Iterable[str], count: int, seed: int) -> list[str]:
+    """Return so many names of each class, sorted, drawn without replacement.
+
+    Of one seed, more have all of fewer. Raises SourceProblem for a class that has not as many.
+    """
+    found = _by_class(names)
+    return _taken(found, dict.fromkeys(found, count), seed)
+
+
+def share(names: Collection[str], percent: Fraction, seed: int) -> list[str]:
+    """Return so many percent of the names, rounded down, sorted; as many of each class, or one more, as `per_class`."""
+    found = _by_class(names)
+    each, rest = divmod(int(len(names) * percent / 100), len(found))
+    more = set(sorted(found, key=lambda wnid: _hash(seed, wnid))[:rest])
+    return _taken(found, {wnid: each + (wnid in more) for wnid in found}, seed)
+
+
+def _by_class(names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.partition("_")[0], []).append(name)
+    return found
+
+
+def _taken(found: Mapping[str, Sequence[str]], counts: Mapping[str, int], seed: int) -> list[str]:
+    wnid = min(found, key=lambda wnid: len(found[wnid]) - counts[wnid])
+    if counts[wnid] > len(found[wnid]):
+        raise SourceProblem(
+            f"{wnid} has {len(found[wnid]):,} photographs, and a balanced list of that size takes {counts[wnid]:,} of "
+            "each class. Draw fewer."
+        )
+    drawn = (sorted(held, key=lambda name: _hash(seed, name))[: counts[wnid]] for wnid, held in found.items())
+    return sorted(itertools.chain.from_iterable(drawn))
+
+
+def _hash(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest()

@@ -1,6 +1,6 @@
 """The photographs that a regeneration is made of, in whichever form they lie there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from loaders.ilsvrc.photos import Held
 from loaders.sources.folder import SourceFolder
 
 _SPLITS = ("train", "validation")
-_CONFIG = Config("photographs", tuple(Split(name, layout.COUNTS[name], 1) for name in _SPLITS))
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,26 @@ def find(source: Path, every: int = 1) -> Originals:
     there; SourceProblem for what `photos.train` and `photos.numbered` do, and for two forms that disagree.
     """
     folder = SourceFolder(source)
-    found = subset.photographs(folder, _CONFIG)
-    if absent := [split for split in _SPLITS if split not in found.archives]:
-        missing = [(f"{subset.DATASET.name}/{_CONFIG.name}", each) for each in found.missing]
-        told = missing_message(missing, source, [(loaders.load(subset.DATASET.name), _CONFIG)])
-        raise MissingSources(f"{source}: no photographs of {' and '.join(absent)} there.\n\n{told}")
-    for split in _CONFIG.splits:
-        subset.check_others(found, split)
-    archives = {split: found.archives[split][0] for split in _SPLITS}
+    archives = archives_of(folder, _SPLITS)
     train = photos.train(archives["train"].path, every)
     if not len(train.photos):
         raise SourceProblem(f"{archives['train'].path}: holds no photographs.")
     validation = photos.numbered(archives["validation"].path, "validation", _labels(folder))
     held = {"train": train, "validation": photos.of_classes(validation, train.photos, counted=every == 1)}
     return Originals({split: Held(each.photos.as_stored(), each.skipped) for split, each in held.items()}, archives)
+
+
+def archives_of(folder: SourceFolder, splits: Sequence[str]) -> dict[str, Archive]:
+    """Return what the photographs of each split lie in; raises MissingSources, SourceProblem for two that disagree."""
+    config = Config("photographs", tuple(Split(name, layout.COUNTS[name], 1) for name in splits))
+    found = subset.photographs(folder, config)
+    if absent := [split for split in splits if split not in found.archives]:
+        missing = [(f"{subset.DATASET.name}/{config.name}", each) for each in found.missing]
+        told = missing_message(missing, folder.path, [(loaders.load(subset.DATASET.name), config)])
+        raise MissingSources(f"{folder.path}: no photographs of {' and '.join(absent)} there.\n\n{told}")
+    for split in config.splits:
+        subset.check_others(found, split)
+    return {split: found.archives[split][0] for split in splits}
 
 
 def _labels(folder: SourceFolder) -> list[int]:
