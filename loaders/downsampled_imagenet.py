@@ -23,8 +23,9 @@ from loaders.base.lazy import lazy_builder
 from loaders.files.places import entries
 from loaders.formats import folders, index, tars
 from loaders.formats.folders import Files
+from loaders.formats.holder import Holder
 from loaders.formats.packed import is_compressed
-from loaders.formats.photos import Holder, Photos
+from loaders.formats.photos import Photos
 from loaders.formats.tars import Members
 from loaders.formats.untrusted import junk
 from loaders.images import arrow, png, png_file

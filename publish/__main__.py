@@ -234,7 +234,7 @@ def _form(archives: Mapping[str, Sequence[loaders.Archive]], split: loaders.Spli
 
 
 def _tell_plan(made: "Plan") -> int:
-    from publish.build import plan
+    from publish.build import aside, plan
 
     rows = [
         (
@@ -249,7 +249,8 @@ def _tell_plan(made: "Plan") -> int:
         for config in s.configs
     ]
     print(table(("config", "split", "rows", "shards", "about", "form"), rows))
-    print("".join(f"\n{note}\n" for note in made.notes), end="")
+    notes = [*made.notes, *filter(None, map(aside.told, made.splits))]
+    print("".join(f"\n{note}\n" for note in notes), end="")
     return 0
 
 

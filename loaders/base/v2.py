@@ -17,7 +17,8 @@ from loaders.base.dataset import Config, Dataset, Form, Split, check_rows
 from loaders.files.places import files
 from loaders.formats import folders, index
 from loaders.formats.folders import Files
-from loaders.formats.photos import Holder, Photos
+from loaders.formats.holder import Holder
+from loaders.formats.photos import Photos
 from loaders.formats.untrusted import junk
 from loaders.sources.folder import SourceFolder
 from loaders.sources.listing import plain_name

@@ -6,6 +6,7 @@ cut, a few photographs are held at a time.
 """
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,15 @@ def scan(path: Path) -> Rows:
     return found
 
 
+def cost(path: Path, wanted: Sequence[int]) -> int:
+    """Return how many bytes `read` reads at most of some rows, given in rising order. Raises SourceProblem."""
+    with _opened(path) as file:
+        leaves = _leaves(file)
+        groups = [file.metadata.row_group(number) for number, _ in _groups(path, file, wanted)]
+        columns = [group.column(leaves[name]) for group in groups for name in ("image.bytes", "image.path")]
+        return sum(column.total_compressed_size for column in columns)
+
+
 def _batches(file: pq.ParquetFile, group: int, largest: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a group, so few at a time that they fit into memory whatever the file holds.
 
@@ -86,13 +96,19 @@ def _check_names(path: Path, names: pa.Array) -> None:
 def read(path: Path, wanted: Sequence[int]) -> Iterator[tuple[str, bytes]]:
     """Yield path and bytes of some rows, given in rising order. Raises SourceProblem."""
     with _opened(path) as file:
-        counts = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
-        starts = list(itertools.accumulate(counts, initial=0))
-        if wanted and wanted[-1] >= starts[-1]:
-            raise _changed(path, wanted[-1])
-        for group, (start, stop) in enumerate(itertools.pairwise(starts)):
-            if rows := [row - start for row in wanted if start <= row < stop]:
-                yield from _read_group(path, file, group, rows)
+        for group, rows in _groups(path, file, wanted):
+            yield from _read_group(path, file, group, rows)
+
+
+def _groups(path: Path, file: pq.ParquetFile, wanted: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    """Yield each row group that holds a wanted row, and which those are in it."""
+    counts = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    starts = list(itertools.accumulate(counts, initial=0))
+    if wanted and wanted[-1] >= starts[-1]:
+        raise _changed(path, wanted[-1])
+    for group, (start, stop) in enumerate(itertools.pairwise(starts)):
+        if rows := [row - start for row in wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]]:
+            yield group, rows
 
 
 def _read_group(path: Path, file: pq.ParquetFile, group: int, wanted: Sequence[int]) -> Iterator[tuple[str, bytes]]:

@@ -1,6 +1,7 @@
 """Photographs as columns: what each is called, its label, and where it lies, whatever it lies in.
 
-Millions of them are sorted, chosen, sent to a worker and read alike: from one tar, from a folder of tars, from folders.
+Millions of them are sorted, chosen, sent to a worker and read alike: from one tar, from a folder of tars, from folders,
+from Parquet, and from files that they were put aside in.
 """
 
 import hashlib
@@ -9,53 +10,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from loaders._errors import SourceProblem
-from loaders.files.places import is_local, key, state
-from loaders.files.seen import Seen, State, held
+from loaders._errors import Problem, SourceProblem
+from loaders.files.places import is_local, key
+from loaders.files.reading import read_ranges
+from loaders.files.seen import Seen, held
 from loaders.files.threads import mapped
 from loaders.formats import folders, parquet, tars
 from loaders.formats.folders import UNASKED, Files, Status
+from loaders.formats.holder import Holder
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 U64 = npt.NDArray[np.uint64]
 Names = npt.NDArray[np.bytes_]
-Kind = Literal["tar", "folder", "parquet"]
 UNKNOWN = -1  # the size of a photograph that is not known before it is read
 _MEAN = 115_000  # bytes of ILSVRC's mean photograph, for an estimate
 # Of Parquet, so many photographs are read in the order of the file and held: more than a shard has.
 _HELD, _HELD_BYTES, _THREADS = 2048, 1 << 30, 4
-
-
-@dataclass(frozen=True)
-class Holder:
-    """What photographs lie in: a tar, a folder or Parquet, by its place in a root; the root itself has none.
-
-    `state` is that of an archive before its headers or names were read: what is read of it is held to that.
-    """
-
-    kind: Kind
-    place: str = ""
-    state: State = ()
-
-    @classmethod
-    def tar(cls, root: Path, place: str = "") -> "Holder":
-        """Return a tar as it is now; raises OSError."""
-        return cls("tar", place, state(root / place if place else root))
-
-    @classmethod
-    def parquet(cls, root: Path, place: str) -> "Holder":
-        """Return a Parquet file as it is now; raises OSError."""
-        return cls("parquet", place, state(root / place))
-
-    def within(self, root: Path) -> Path:
-        """Return where it is."""
-        return root / self.place if self.place else root
+_PIECES = 64  # of what was put aside, asked for at once
 
 
 @dataclass(frozen=True)
@@ -63,9 +39,9 @@ class Photos:
     """Photographs of one split.
 
     `names` is bytes [N], what each is called in a row; `labels` int64 [N]. Photograph i lies in `holders[inside[i]]`,
-    in a tar at byte `offsets[i]`, in Parquet in that row, everywhere under the name `held[i]`. `sizes` are bytes,
-    `UNKNOWN` until a file was asked after;
-    `marks` (uint64 [N]) are those of files in folders, to which they are held from then on.
+    in a tar or put aside at byte `offsets[i]`, in Parquet in that row, everywhere under the name `held[i]`. `sizes` are
+    bytes, `UNKNOWN` until a file was asked after; `marks` (uint64 [N]) are those of files in folders, to which they are
+    held from then on.
     """
 
     root: Path
@@ -107,9 +83,9 @@ class Photos:
     @classmethod
     def joined(cls, parts: Sequence["Photos"]) -> "Photos":
         """Return the photographs of one root, put together in the order given; there is at least one part."""
-        starts = np.cumsum([0, *(len(part.holders) for part in parts[:-1])])
-        inside = [part.inside + np.int32(start) for part, start in zip(parts, starts, strict=True)]
-        holders = tuple(holder for part in parts for holder in part.holders)
+        holders = tuple(dict.fromkeys(holder for part in parts for holder in part.holders))
+        numbers = {holder: number for number, holder in enumerate(holders)}
+        inside = [np.array([numbers[each] for each in part.holders], np.int32)[part.inside] for part in parts]
         columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
         if all(part.held is part.names for part in parts):
             columns["held"] = columns["names"]
@@ -157,7 +133,12 @@ class Photos:
         Raises SourceProblem, also for an archive that has changed since it was indexed and for a file that has since
         it was asked after; OSError.
         """
-        readers = {"tar": Photos._from_tars, "folder": Photos._from_folders, "parquet": Photos._from_parquet}
+        readers = {
+            "tar": Photos._from_tars,
+            "folder": Photos._from_folders,
+            "parquet": Photos._from_parquet,
+            "aside": Photos._from_aside,
+        }
         kinds = np.array([holder.kind for holder in self.holders])[self.inside]
         for run in _runs(kinds):
             yield from readers[str(kinds[run.start])](self.take(run))
@@ -178,17 +159,24 @@ class Photos:
     def _from_parquet(self) -> Iterator[tuple[str, bytes]]:
         for at in range(0, len(self), _HELD):
             part, found = self.take(slice(at, at + _HELD)), dict[int, bytes]()
-            for some in mapped(part._rows_of, range(len(part.holders)), _THREADS):
+            for some in mapped(part._held_of, range(len(part.holders)), _THREADS):
                 found.update(some)
                 _check_held(self.root, found)
             for row, (place, name) in enumerate(zip(part.places, part.held.tolist(), strict=True)):
                 yield f"{self.root / place}:{name.decode()}", found.pop(row)
 
-    def _rows_of(self, holder: int) -> dict[int, bytes]:
-        """Return those of one Parquet file by their number here."""
+    def _held_of(self, holder: int) -> dict[int, bytes]:
+        found = dict[int, bytes]()
+        for row, file in self.rows_of(holder):
+            found[row] = file
+            _check_held(self.holders[holder].within(self.root), found)
+        return found
+
+    def rows_of(self, holder: int) -> Iterator[tuple[int, bytes]]:
+        """Yield those of one Parquet file, by their number here, in its order; raises SourceProblem as `read` does."""
         rows = np.flatnonzero(self.inside == holder)
         rows = rows[np.argsort(self.offsets[rows])]
-        seen, found = Seen(self.holders[holder].within(self.root), self.holders[holder].state), dict[int, bytes]()
+        seen = Seen(self.holders[holder].within(self.root), self.holders[holder].state)
         with held([seen]):
             files = parquet.read(seen.path, self.offsets[rows].tolist())
             for row, (name, file) in zip(rows.tolist(), files, strict=True):
@@ -197,9 +185,17 @@ class Photos:
                         f"{seen.path}: row {self.offsets[row]:,} was {self.held[row].decode()} when names were read, "
                         f"and is {name[:80]!r} now. Is it still being copied? Run again when it is whole."
                     )
-                found[row] = file
-                _check_held(seen.path, found)
-        return found
+                yield row, file
+
+    def _from_aside(self) -> Iterator[tuple[str, bytes]]:
+        for at in range(0, len(self), _PIECES):
+            part = self.take(slice(at, at + _PIECES))
+            paths, sizes = [self.root / place for place in part.places], part.sizes.tolist()
+            files = read_ranges(paths, part.offsets.tolist(), sizes)
+            for path, name, size, file in zip(paths, part.held.tolist(), sizes, files, strict=True):
+                if len(file) != size:
+                    raise Problem(f"{path}: was cut short while it was read. Run the same command again.")
+                yield f"{path}:{name.decode()}", file
 
     @cached_property
     def places(self) -> list[str]:

@@ -15,7 +15,8 @@ from loaders._errors import SourceProblem
 from loaders.files.places import entries
 from loaders.files.threads import mapped
 from loaders.formats import index as tar_index
-from loaders.formats.photos import Holder, Photos
+from loaders.formats.holder import Holder
+from loaders.formats.photos import Photos
 from loaders.formats.tars import Members
 from loaders.formats.untrusted import junk
 from loaders.ilsvrc import index, layout

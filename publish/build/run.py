@@ -1,15 +1,16 @@
 """A plan carried out: archives verified, shards built or taken up again, repositories put in place."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from loaders import Job
+from loaders import Job, Problem
 from loaders.files.places import is_local
 from loaders.files.seen import check
 from publish.build import reuse, staging
+from publish.build.aside import Aside, aside
 from publish.build.destination import Destination
 from publish.build.digests import Digests
 from publish.build.entry import Ready, entered
@@ -21,7 +22,7 @@ from publish.console.room import check_room
 from publish.manifest import Manifest, SplitEntry
 from publish.results import remove_tree
 from publish.work.lock import clean, locked
-from publish.work.shared import sees
+from publish.work.shared import sees, takes
 from publish.work.tasks import Crew, Finished, Task
 
 _ROOM = 1.1  # of the estimated size: a full disk is noticed before the work, not after it
@@ -64,15 +65,27 @@ class _Split:
         self._damaged = {name: what for name, what in old.damaged.items() if name not in admitted} if old else {}
         self.rows, self.seconds = 0, 0.0
 
-    def tasks(self) -> list[Task[Done]]:
-        """Return what is left to do."""
+    def tasks(self, placed: Mapping[str, Job]) -> list[Task[Done]]:
+        """Return what is left to do; of photographs that were put aside, with the job that reads them there."""
+        return [self._task(path, placed.get(path, job)) for path, job in self._left().items()]
+
+    def aside(self) -> Aside | None:
+        """Return the photographs that are better put aside before what is left to do."""
+        jobs = {path: job for path, job in self._left().items() if not self._copy(path)[1]}
+        return aside(self.build.name, self._stage / "aside", jobs)
+
+    def _left(self) -> dict[str, Job]:
         jobs = zip(self.build.paths, self.build.plan.jobs, strict=True)
-        return [self._task(path, job) for path, job in jobs if path not in self._kept and path not in self._done]
+        return {path: job for path, job in jobs if path not in self._kept and path not in self._done}
+
+    def _copy(self, path: str) -> tuple[str, Path | None]:
+        """Return the digest that an earlier build has of a shard, if any, and a copy that need only be sent."""
+        known = next((shard.sha256 for shard in self.old.shards if shard.path == path), "") if self.old else ""
+        return known, self._destination.copy(self.build.dataset, path, known) if known else None
 
     def _task(self, path: str, job: Job) -> Task[Done]:
-        dataset = self.build.dataset
-        known = next((shard.sha256 for shard in self.old.shards if shard.path == path), "") if self.old else ""
-        if known and (copy := self._destination.copy(dataset, path, known)):
+        dataset, (known, copy) = self.build.dataset, self._copy(path)
+        if copy:
             return Task(f"{dataset}/{path}", self._destination.send(dataset, path, known, copy))
         work = self._destination.work(dataset, path, job, self.staged(path))
         return Task(f"{dataset}/{path}", work, job.continues)
@@ -175,22 +188,47 @@ class _Run:
     def results(self) -> list[Built]:
         for name, stage in self._stages.items():
             clean(stage, [split.key for split in self._of(name)])
-        todo = {split.key: split.tasks() for split in self._splits}
-        self._check_room(todo)
-        self._carry_out(todo)
+        asides = self._asides(self._splits)
+        self._check_room({split.key: split.tasks({}) for split in self._splits}, asides)
+        placed = self._put_aside(asides)
+        self._carry_out({split.key: split.tasks(placed.get(split.key, {})) for split in self._splits})
         return self._built
+
+    def _asides(self, splits: Sequence[_Split]) -> dict[str, Aside]:
+        """Return the photographs to put aside, by the key of their split: where whoever builds will see them."""
+        found = {split.key: each for split in splits if (each := split.aside())}
+        if not found:
+            return {}
+        try:
+            self._options.crew.check(partial(takes, self._options.out))
+        except Problem:
+            self._progress.say(
+                f"{self._options.out}: workers do not see this folder, so that each shard reads row groups of Parquet "
+                "anew. Name one that they share with --out, and each is read once."
+            )
+            return {}
+        return found
+
+    def _put_aside(self, asides: Mapping[str, Aside]) -> dict[str, dict[str, Job]]:
+        """Return the jobs that read what was put aside, by the key of their split and the path of their shard."""
+        for found in asides.values():
+            self._progress.say(str(found))
+            tasks = found.tasks()
+            for done, _ in enumerate(self._options.crew.run([tasks]), 1):
+                self._progress.at(f"{done} of {len(tasks)} parts of Parquet read")
+        return {key: found.placed() for key, found in asides.items()}
 
     def _of(self, dataset: str) -> list[_Split]:
         return [split for split in self._splits if split.build.dataset == dataset]
 
-    def _check_room(self, todo: dict[str, list[Task[Done]]]) -> None:
+    def _check_room(self, todo: dict[str, list[Task[Done]]], asides: Mapping[str, Aside]) -> None:
         place = self._destination.room()
-        if place is None:
-            return
-        plans = [(split.build.plan, len(todo[split.key])) for split in self._splits]
+        plans = [(split.build.plan, len(todo[split.key])) for split in self._splits] if place else []
         sizes = sorted(plan.bytes / len(plan.jobs) for plan, tasks in plans for _ in range(tasks))
-        need = _ROOM * sum(sizes[-(self._destination.at_once() or len(sizes)) :])
-        check_room(place, need)
+        need = sum(sizes[-(self._destination.at_once() or len(sizes)) :])
+        need += sum(found.nbytes for found in asides.values())
+        if need and is_local(self._options.out):
+            check_room(place or self._options.out, _ROOM * need)
 
     def _carry_out(self, todo: dict[str, list[Task[Done]]]) -> None:
         """Do the tasks, and put each repository in force with its last one."""
@@ -213,7 +251,8 @@ class _Run:
     def _finish(self, name: str) -> None:
         splits = self._of(name)
         for split in [split for split in splits if split.must_start_over()]:
-            for finished in self._options.crew.run([split.tasks()]):
+            placed = self._put_aside(self._asides([split]))
+            for finished in self._options.crew.run([split.tasks(placed.get(split.key, {}))]):
                 split.take(finished)
         for split in splits:
             split.check_damage(self._options.allow_damaged)

@@ -81,8 +81,8 @@ class Cluster:
 
     def check(self, make: Callable[[], Callable[[], object]]) -> None:
         sees = make()
-        self._checks.append(sees)  # also for workers that come later
         self._refuse(self._faults(list(self._executors), [sees]))
+        self._checks.append(sees)  # for workers that come later
 
     def slots(self) -> Mapping[Slot, Executor]:
         """Return a slot for each thread of each worker, those that have come since the last time after a check."""
