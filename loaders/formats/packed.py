@@ -44,7 +44,7 @@ def is_compressed(path: Path) -> bool:
 
 
 def _is_gzip_member(path: Path) -> bool:
-    with find_zip_member(path, zipped_tar(path), most=_MOST).open() as file:
+    with find_zip_member(path, zipped_tar(path), most=_MOST).open(ahead=False) as file:
         return file.read(2) == _GZIP
 
 
@@ -55,8 +55,8 @@ def open_tar(path: Path) -> BinaryIO:
         return gunzipped(path if is_local(path) else open_file(path))
     if head != _ZIP:
         return open_file(path, ahead=False)
-    file = find_zip_member(path, zipped_tar(path), most=_MOST).open()
-    return gunzipped(file) if _is_gzip_member(path) else file
+    member = find_zip_member(path, zipped_tar(path), most=_MOST)
+    return gunzipped(member.open()) if _is_gzip_member(path) else member.open(ahead=False)
 
 
 class _Open(threading.local):

@@ -14,10 +14,10 @@ _open_gzip: Any = gzip_ng.open  # untyped
 
 
 class ByteRange(RawFile):
-    """A part of a file, to its end by default, as a read-only file of its own."""
+    """A part of a file, or what follows a byte of it, as a read-only file of its own."""
 
-    def __init__(self, path: Path, offset: int = 0, size: int | None = None) -> None:
-        file = open_file(path)
+    def __init__(self, path: Path, offset: int, size: int | None, *, ahead: bool) -> None:
+        file = open_file(path, ahead=ahead)
         super().__init__(file, file.seek(0, io.SEEK_END) - offset if size is None else size)
         self._offset = offset
 
@@ -29,9 +29,10 @@ class ByteRange(RawFile):
         return count or 0
 
 
-def open_range(path: Path, offset: int = 0, size: int | None = None) -> BinaryIO:
-    """Open a part of a file, to its end by default."""
-    return io.BufferedReader(ByteRange(path, offset, size), _PIECE)
+def open_range(path: Path, offset: int = 0, size: int | None = None, *, ahead: bool = True) -> BinaryIO:
+    """Open a part of a file, to its end by default. More is read than is asked for, unless `ahead` is not set."""
+    part = ByteRange(path, offset, size, ahead=ahead)
+    return io.BufferedReader(part, _PIECE) if ahead else cast(BinaryIO, part)
 
 
 def gunzipped(file: "Path | BinaryIO") -> BinaryIO:

@@ -5,6 +5,7 @@ headers and all that is checked here besides, and the fields that are needed her
 interpreter: that is half a minute against ten seconds for ILSVRC's 1.28 million.
 """
 
+import io
 import itertools
 import os
 import tarfile
@@ -17,7 +18,6 @@ from typing import BinaryIO
 from zlib_ng import zlib_ng
 
 from loaders._errors import SourceProblem, shown
-from loaders.files.places import is_local
 from loaders.formats.packed import is_compressed, open_tar, reopened
 from loaders.formats.untrusted import junk, leads_out, reading
 
@@ -57,7 +57,7 @@ def scan(path: Path, start: int = 0, stop: int | None = None, page_by_page: bool
     """
     with reading(path, "the tar"), open_tar(path) as file:
         limit = stop if stop is not None else _length(path, file)
-        if page_by_page and limit is not None and is_local(path) and hasattr(os, "posix_fadvise"):
+        if page_by_page and limit is not None and isinstance(file, io.FileIO) and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), start, limit - start, os.POSIX_FADV_RANDOM)
         found = Members()
         for name, offset, size in _entries(path, file, start, limit):

@@ -144,10 +144,13 @@ class ZipMember:
     info: zipfile.ZipInfo
     start: int
 
-    def open(self) -> BinaryIO:
-        """Return it as a seekable file. A deflated one is inflated once from start to end, its CRC-32 checked there."""
+    def open(self, *, ahead: bool = True) -> BinaryIO:
+        """Return it as a seekable file. A deflated one is inflated once from start to end, its CRC-32 checked there.
+
+        Of a stored one, more is read than is asked for, unless `ahead` is not set.
+        """
         if self.info.compress_type == zipfile.ZIP_STORED:
-            return open_range(self.path, self.start, self.info.file_size)
+            return open_range(self.path, self.start, self.info.file_size, ahead=ahead)
         marks = _marks(key(self.path), state(self.path), self.start)
         return io.BufferedReader(_Inflated(self, marks), _PIECE)
 

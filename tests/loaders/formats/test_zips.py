@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from loaders import SourceProblem
-from loaders.formats import zips
+from loaders.formats import streams, tars, zips
 from loaders.formats.batches import BatchFile, OpenBatch
+from publish.sample import archives
 from tests.kit.refusals import in_time
 
 ROWS = 12_000
@@ -137,3 +138,25 @@ def test_a_member_that_inflates_to_gigabytes_is_not_inflated(tmp_path: Path) -> 
 def test_code_in_a_pickle_of_a_zip_is_not_run(method: int, tmp_path: Path) -> None:
     with pytest.raises(SourceProblem, match="nothing was run"):
         OpenBatch(zipped(tmp_path, b"\x80\3cposix\nsystem\n(X\4\0\0\0exittR.", method), 8)
+
+
+@pytest.mark.parametrize("as_many", [1, 20])
+def test_of_a_tar_stored_in_a_zip_headers_are_read_and_what_is_asked_for(
+    as_many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, size, read = 20, 100_000, list[int]()
+
+    class Counted(io.FileIO):
+        def readinto(self, buffer: Any) -> int | None:
+            read.append(super().readinto(buffer) or 0)
+            return read[-1]
+
+    tar = archives.tar((f"{n}.png", bytes([n]) * size) for n in range(count))
+    zipped(tmp_path, tar, STORED, "a.tar")
+    monkeypatch.setattr(streams, "open_file", lambda path, ahead=True: Counted(path))
+    members = tars.scan(tmp_path / "Imagenet8_val.zip")
+    assert sum(read) <= 512 * count + 20_480  # and the end mark, which tarfile fills up to 10 kB
+    read.clear()
+    files = tars.read_members(tmp_path / "Imagenet8_val.zip", members.offsets[:as_many], members.sizes[:as_many])
+    assert list(files) == [bytes([n]) * size for n in range(as_many)]
+    assert sum(read) - as_many * size in range(5)  # whether it is gzip is looked at in two bytes
