@@ -15,6 +15,7 @@ import pyarrow as pa
 from loaders._errors import SourceProblem
 from loaders.base import forms
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.heads import Heads, are_named, heads
 from loaders.base.lazy import lazy_builder
 from loaders.formats.batches import BatchFile, open_batch
 from loaders.formats.zips import zip_names
@@ -28,7 +29,6 @@ from loaders.sources.variant import SIZES, parsed
 _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
 _BATCHES = 10
 _MOST_BYTES, _ONE_FILE = 150_000_000, 50_000_000  # of a shard; of a split that is one
-_COMPARED = 16  # pictures: no two batches start with the same ones
 
 # fmt: off
 _FILES = {
@@ -167,23 +167,40 @@ def _sources(config: Config, split: Split) -> list[Source]:
 
 def plan(config: Config, found: Found, partial: bool) -> list[SplitPlan]:
     """Cut each split into shards of equal rows, over the batches in the order of their numbers."""
-    return [_plan_split(config, split, found, partial) for split in config.splits]
+    read = {split: _heads(config, split, found) for split in config.splits}
+    named = are_named([heads for heads, _ in read.values()], partial)
+    return [_plan_split(config, split, found, partial, *read[split], named) for split in config.splits]
 
 
-def _plan_split(config: Config, split: Split, found: Found, partial: bool) -> SplitPlan:
+def _heads(config: Config, split: Split, found: Found) -> tuple[Heads, Counter[str]]:
     archives = found.archives[split.name]
     shared = {a.path for role, others in found.archives.items() if role != split.name for a in others}
     files, skipped = _batch_files(split, archives, shared)
-    rows = _rows_of_each(files, parsed(config.name).size)
-    forms.check_others(found, split, sum(rows), lambda other: _count(config, split, other))
-    check_rows(DATASET.name, config.name, split, sum(rows), found, partial)
-    jobs = tuple(_jobs(config.name, files, rows, shard_rows(sum(rows), split)))
-    size = sum(rows) * png.row_bytes(parsed(config.name).size)
+    return heads(split.name, files, parsed(config.name).size), skipped
+
+
+def _plan_split(
+    config: Config, split: Split, found: Found, partial: bool, heads: Heads, skipped: Counter[str], named: bool
+) -> SplitPlan:
+    count = sum(heads.rows)
+    forms.check_others(found, split, count, lambda other: _count(config, split, other))
+    check_rows(DATASET.name, config.name, split, count, found, partial)
     made = found.regenerated
     damaged = made.of(split.name, made.damaged) if made else {}
     if made and (unreadable := made.of(split.name, made.unreadable)):
         skipped["photograph that cannot be decoded, left out when it was regenerated"] = len(unreadable)
-    return SplitPlan(config.name, split, jobs, archives, size, skipped, damaged)
+    if heads.named and not named:
+        skipped["file name, left out since not all batches of the config have any"] = heads.named
+    return SplitPlan(
+        config.name,
+        split,
+        tuple(_jobs(config.name, heads, shard_rows(count, split), named)),
+        found.archives[split.name],
+        count * png.row_bytes(parsed(config.name).size),
+        skipped,
+        damaged,
+        "column" if named else heads.by_row,
+    )
 
 
 def _count(config: Config, split: Split, archives: Archives) -> int | None:
@@ -192,22 +209,6 @@ def _count(config: Config, split: Split, archives: Archives) -> int | None:
     if any(file.member and not file.member.lower().endswith(".npz") for file in files):
         return None
     return sum(open_batch(file, parsed(config.name).size).rows for file in files)
-
-
-def _rows_of_each(files: list[BatchFile], size: int) -> list[int]:
-    """Return the rows of each batch. Raises SourceProblem when two are the same, by labels and first pictures."""
-    known: dict[tuple[bytes, bytes], BatchFile] = {}
-    rows = []
-    for file in files:
-        batch = open_batch(file, size)
-        rows.append(batch.rows)
-        content = (batch.labels.tobytes(), batch.read(0, min(batch.rows, _COMPARED)).tobytes())
-        if batch.rows and (same := known.setdefault(content, file)) is not file:
-            raise SourceProblem(
-                f"{file}: is {same} under another name, expected another batch. Was one copied over the other? "
-                "Download it again."
-            )
-    return rows
 
 
 def _batch_files(
@@ -244,16 +245,17 @@ def _spell(numbers: Iterable[int]) -> str:
     return ", ".join(f"train_data_batch_{n}" if n else "val_data" for n in sorted(numbers))
 
 
-def _jobs(config: str, files: list[BatchFile], rows: list[int], shards: list[int]) -> Iterator[Job]:
-    """Yield one job a shard: parts (file, start, stop) of consecutive batches."""
-    left = [(file, start, stop) for file, start, stop in zip(files, [0] * len(files), rows, strict=True)]
+def _jobs(config: str, heads: Heads, shards: list[int], named: bool) -> Iterator[Job]:
+    """Yield one job a shard: parts (file, start, stop, what else than image and label) of consecutive batches."""
+    left = [(head.file, 0, head.rows) for head in heads.each]
+    columns = ("file_name",) if named else ()
     for count in shards:
         parts: list[Any] = []
         wanted = count
         while wanted:
             file, start, stop = left.pop(0)
             taken = min(wanted, stop - start)
-            parts.append((file, start, start + taken))
+            parts.append((file, start, start + taken, *columns))
             wanted -= taken
             if start + taken < stop:
                 left.insert(0, (file, start + taken, stop))
@@ -261,17 +263,19 @@ def _jobs(config: str, files: list[BatchFile], rows: list[int], shards: list[int
 
 
 def batches(job: Job) -> Iterator[Batch]:
-    """Yield blocks of rows that fit the cache: image (PNG made from the pixels) and label."""
+    """Yield blocks of rows that fit the cache: image (PNG made from the pixels), label and, if known, file_name."""
     size = parsed(job.config).size
     step = png.block_rows(size)
-    for file, start, stop in job.parts:
+    for file, start, stop, *named in job.parts:
         batch = open_batch(file, size)
-        labels = batch.labels
+        schema = DATASET.named.schema if named else DATASET.schema
         for at in range(start, stop, step):
-            until = min(at + step, stop)
-            pixels = batch.read(at, until).reshape(-1, 3, size, size)
-            columns = [arrow.images_of_one_length(png.encode(pixels)), arrow.integers(labels[at:until])]
-            yield Batch(pa.record_batch(columns, schema=DATASET.schema), pixels)
+            rows = slice(at, min(at + step, stop))
+            pixels = batch.read(rows.start, rows.stop).reshape(-1, 3, size, size)
+            columns = [arrow.images_of_one_length(png.encode(pixels)), arrow.integers(batch.labels[rows])]
+            if named and batch.file_names is not None:
+                columns.append(arrow.strings([name.decode() for name in batch.file_names[rows].tolist()]))
+            yield Batch(pa.record_batch(columns, schema=schema), pixels)
 
 
 __getattr__ = lazy_builder(__name__)

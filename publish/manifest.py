@@ -11,7 +11,8 @@ from typing import Annotated
 from msgspec import Meta
 
 import loaders
-from loaders import Problem
+from loaders import Dataset, Problem
+from loaders.base.dataset import Named
 from loaders.files.typed import Count, Sha256, dumped, parsed
 from loaders.images.jpeg import Damage
 
@@ -56,7 +57,7 @@ class SourceEntry:
 class SplitEntry:
     """A split: what it was made from, its shards, and what was measured of its rows (means, deviations: 0 to 1).
 
-    `damaged` has the photographs that libjpeg warns about, by name.
+    `damaged` has the photographs that libjpeg warns about, by name; `named` says how those of its rows are known.
     """
 
     fingerprint: str
@@ -71,6 +72,7 @@ class SplitEntry:
     pictures: Mapping[_PATH, Sha256] = field(default_factory=dict)
     damaged: Mapping[str, Damage] = field(default_factory=dict)
     glance: _GLANCE = ""  # its first photographs, tiny (`card.picture.glance`), to tell whether other configs have them
+    named: Named = ""
 
     @property
     def rows(self) -> int:
@@ -104,6 +106,11 @@ class Manifest:
     def entries(self) -> list[SplitEntry]:
         """Return the entries of all splits of all configs."""
         return [entry for splits in self.configs.values() for entry in splits.values()]
+
+    def dataset_of(self, config: str) -> Dataset:
+        """Return the dataset as a config of it has it: with a column of file names, or without."""
+        dataset = loaders.load(self.dataset).DATASET
+        return dataset.named if any(e.named == "column" for e in self.configs[config].values()) else dataset
 
     def of(self, folder: str, split: str) -> list[SplitEntry]:
         """Return the entry of the split whose shards lie in that folder, once for each config that has it."""

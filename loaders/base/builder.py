@@ -93,6 +93,8 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
         for archive in found.all():
             _verify(archive, partial)
         plans = held.plan(self.loader, config, found, partial)
+        if any(plan.named == "column" for plan in plans):
+            self.info.features = datasets.Features.from_dict(self.loader.DATASET.named.features)
         return [datasets.SplitGenerator(name=plan.split.name, gen_kwargs={"jobs": list(plan.jobs)}) for plan in plans]
 
     def _generate_examples(self, jobs: list[Job]) -> Iterator[tuple[Key, dict[str, Any]]]:

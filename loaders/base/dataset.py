@@ -14,10 +14,10 @@ A job is the rows of one shard, and all that a worker is given.
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ from loaders.images.jpeg import Damage
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
 
+# By a column `file_name` that not all of the dataset has; by the row, the i-th of which is ILSVRC's i-th of validation.
+Named = Literal["", "column", "row"]
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
@@ -84,6 +86,11 @@ class Dataset:
     def config(self, name: str) -> Config:
         """Return the config of that name; raises KeyError."""
         return {config.name: config for config in self.configs}[name]
+
+    @cached_property
+    def named(self) -> "Dataset":
+        """The same with a file name in each row."""
+        return self if self.has_file_name else replace(self, has_file_name=True)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -146,7 +153,8 @@ class SplitPlan:
     """The jobs of one split, in order; job i makes shard i.
 
     `archives` are the files that its rows come from, `bytes` about the size of all shards, `skipped` counts known junk
-    in the archives, by kind. `damaged` are photographs that libjpeg warned about when rows were made of them.
+    in the archives, by kind. `damaged` are photographs that libjpeg warned about when rows were made of them. `named`
+    says how the photographs of rows are known where not all archives of the dataset tell.
     """
 
     config: str
@@ -156,6 +164,7 @@ class SplitPlan:
     bytes: int
     skipped: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, Damage] = field(default_factory=dict)
+    named: Named = ""
 
     @property
     def rows(self) -> int:

@@ -1,5 +1,7 @@
 """Chrabaszcz et al.'s batches: `data` uint8 [N, 3 S S] (all red, green, blue, row by row), `labels` 1-based, `mean`.
 
+Those of `publish.regenerate` have `file_names` besides, bytes [N], which upstream's readers pass over.
+
 A batch is an `.npz` or a CIFAR-style pickle, and either is a file or a member of a zip, stored or deflated. All are
 read as a stream of rows, so that a batch of 1.6 GB is never whole in memory, and no code that a file names is ever run.
 """
@@ -29,6 +31,8 @@ from loaders.images import png
 U8 = npt.NDArray[np.uint8]
 _DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
 _MOST_ROWS = 1_281_167  # of all batches together
+_LONGEST_NAME = 100  # bytes; ILSVRC's have up to 28
+_ARRAYS = ("data", "labels", "file_names")  # that are read; `mean` is not
 _SKIPPED = 1 << 22  # bytes of a compressed stream that are inflated at a time only to get past them
 _HEADER_LIMIT = 1_000  # characters of an npy header; upstream's have about 100
 _NPY_ENTRY = re.compile(
@@ -106,6 +110,24 @@ class OpenBatch:
             raise SourceProblem(f"{self.file}: expected labels from 1 to 1000, found {outside[0]}.")
         return labels - 1
 
+    @cached_property
+    def file_names(self) -> npt.NDArray[np.bytes_] | None:
+        """The file name of each row's photograph, bytes [N], None where the batch has none; raises SourceProblem."""
+        if (stored := self._arrays.get("file_names")) is None:
+            return None
+        if stored.dtype.kind != "S" or stored.shape != (self.rows,) or not 0 < stored.dtype.itemsize <= _LONGEST_NAME:
+            raise SourceProblem(
+                f"{self.file}: expected file_names of up to {_LONGEST_NAME} bytes [{self.rows}], found {stored.dtype} "
+                f"{list(stored.shape)}."
+            )
+        with reading(self.file.path, "file_names"), stored.open() as file:
+            content = _read(file, self.rows * stored.dtype.itemsize)
+        names = np.frombuffer(content, stored.dtype)
+        strange = next((name for name in names.tolist() if not (name.isascii() and name.decode().isprintable())), None)
+        if strange is not None or b"" in names:
+            raise SourceProblem(f"{self.file}: expected names of files in ASCII, found {shown(strange or b'')}.")
+        return names
+
     def read(self, start: int, stop: int) -> U8:
         """Return rows `start` to `stop` of data, uint8 [stop - start, 3 S S]."""
         with reading(self.file.path, "data"):
@@ -181,10 +203,10 @@ def _arrays(file: BatchFile) -> dict[str, Stored]:
         found = pickles.arrays(stream, str(file)) if start[:1] == b"\x80" else {}
     if start == b"PK\x03\x04":
         members = {info.filename.removesuffix(".npy"): info for info in infos}
-        return {name: _NpzArray.read(file, opens, info) for name, info in members.items() if name in ("data", "labels")}
+        return {name: _NpzArray.read(file, opens, info) for name, info in members.items() if name in _ARRAYS}
     if start[:1] == b"\x80":  # all of a member's bytes are behind one CRC-32, which is met where its data is read
         streams = {"data": member.stream if member else opens}
-        return {name: _RawArray(streams.get(name, opens), array) for name, array in found.items() if name != "mean"}
+        return {name: _RawArray(streams.get(name, opens), array) for name, array in found.items() if name in _ARRAYS}
     raise SourceProblem(f"{file}: expected an npz or a pickled batch, found neither.")
 
 

@@ -25,7 +25,7 @@ _LARGE = 1 << 12  # texts and numbers of a batch are shorter, arrays longer
 _MOST_OPERATIONS = 400_000  # labels may be a list, of about 128,000 in a batch, one each
 _MOST_BYTES = 16 << 20  # of all short texts and numbers together
 _MOST_ARRAYS, _MOST_DIMENSIONS, _MOST_LENGTH = 16, 8, 1 << 40  # upstream's have three arrays of one or two dimensions
-_NUMBER = re.compile(r"[<>=|]?[biufc]\d{1,2}")
+_CODE = re.compile(r"[<>=|]?(?:[biufc]\d{1,2}|S\d{1,3})")  # of numbers, and of names in ASCII
 _CONSTRUCTORS = {
     **dict.fromkeys(("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"), "array"),
     **dict.fromkeys(("numpy ndarray", "numpy dtype"), "type"),
@@ -138,7 +138,7 @@ def _as_array(label: str, name: str, value: object) -> PickledArray:
         return PickledArray(values.shape, values.dtype, values=values)
     match value:
         case _Array(state=(int(), tuple() as shape, _Dtype() as dtype, False, data)) if _is_shape(shape):
-            return _stored(label, name, shape, _number(label, name, dtype), data)
+            return _stored(label, name, shape, _dtype(label, name, dtype), data)
     raise SourceProblem(f"{label}: {name} is no array of numbers in row-major order.")
 
 
@@ -146,9 +146,9 @@ def _is_shape(shape: tuple[Any, ...]) -> bool:
     return len(shape) <= _MOST_DIMENSIONS and all(type(n) is int and 0 <= n <= _MOST_LENGTH for n in shape)
 
 
-def _number(label: str, name: str, dtype: _Dtype) -> np.dtype[np.generic]:
+def _dtype(label: str, name: str, dtype: _Dtype) -> np.dtype[np.generic]:
     try:
-        if _NUMBER.fullmatch(dtype.code):
+        if _CODE.fullmatch(dtype.code):
             return np.dtype(dtype.code).newbyteorder(">" if dtype.order == ">" else "<")
     except TypeError:
         pass  # of a size that no number has

@@ -54,6 +54,7 @@ def entered(
         skipped=dict(sorted(build.plan.skipped.items())),
         pictures={path: _sha256(content) for path, content in pictures.items()},
         glance=picture.glance(found.first) if picture.SIZES in map(picture.kind, pictures) else "",
+        named=build.plan.named,
     )
     return Ready(build, entry, files, uploads, pictures)
 

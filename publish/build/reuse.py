@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from loaders.files import cache
@@ -18,7 +19,8 @@ def entry(
 ) -> SplitEntry | None:
     """Return that entry, if there is one; waits until the archives are verified."""
     found = [entry for manifest in manifests for entry in manifest.of(build.folder, build.plan.split.name)]
-    return next((each for each in found if _is_of(build, each, digests, destination)), None)
+    same = (each for each in found if _is_of(build, each, digests, destination))
+    return next((replace(each, named=build.plan.named) for each in same), None)
 
 
 def _is_of(build: SplitBuild, old: SplitEntry, digests: Digests, destination: Destination) -> bool:

@@ -81,7 +81,7 @@ def write_shard(job: loaders.Job, path: Path) -> Receipt:
         batches.append(batch.rows)
         measured.append(measure.of_batch(batch, shown))
         shown -= len(measured[-1].first)
-    table = pa.Table.from_batches(batches, loader.DATASET.schema)
+    table = pa.Table.from_batches(batches, batches[0].schema if batches else loader.DATASET.schema)
     if table.num_rows != job.rows:
         raise loaders.SourceProblem(f"{path.name}: expected {job.rows:,} rows, found {table.num_rows:,}.")
     sink = _Hashed(path)

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import loaders
+from loaders import Dataset
 from publish.manifest import Manifest, SplitEntry
 
 KEYS = ("size_categories", "configs", "dataset_info")
@@ -31,7 +32,7 @@ def owned(manifest: Manifest) -> dict[str, Any]:
     return {
         "size_categories": [category],
         "configs": [_config(name, splits, name == first) for name, splits in manifest.configs.items()],
-        "dataset_info": [_info(manifest.dataset, name, splits) for name, splits in manifest.configs.items()],
+        "dataset_info": [_info(manifest, name, splits) for name, splits in manifest.configs.items()],
     }
 
 
@@ -51,11 +52,11 @@ def _config(name: str, splits: Mapping[str, SplitEntry], is_default: bool) -> di
     return {"config_name": name, "data_files": data_files} | ({"default": True} if is_default else {})
 
 
-def _info(dataset: str, name: str, splits: Mapping[str, SplitEntry]) -> dict[str, Any]:
+def _info(manifest: Manifest, name: str, splits: Mapping[str, SplitEntry]) -> dict[str, Any]:
     sizes = {split: sum(shard.nbytes for shard in entry.shards) for split, entry in splits.items()}
     return {
         "config_name": name,
-        "features": deepcopy(features(dataset)),  # of its own, or YAML would have an alias
+        "features": deepcopy(_features(manifest.dataset_of(name))),  # of its own, or YAML would have an alias
         "splits": [
             {"name": split, "num_bytes": sizes[split], "num_examples": entry.rows} for split, entry in splits.items()
         ],
@@ -74,13 +75,12 @@ def names(*manifests: Manifest | None) -> dict[str, set[str]]:
 
 
 @cache
-def features(dataset: str) -> list[dict[str, Any]]:
+def _features(dataset: Dataset) -> list[dict[str, Any]]:
     """Return the columns as `datasets` writes them into a card (`Features._to_yaml_list`), from the shards' schema.
 
     With them `load_dataset_builder(...).info.features` is known, and `push_to_hub` can add a split (docs/card.md).
     """
-    stored = json.loads(loaders.load(dataset).DATASET.schema.metadata[b"huggingface"])["info"]["features"]
-    return [{"name": name, "dtype": _dtype(feature)} for name, feature in stored.items()]
+    return [{"name": name, "dtype": _dtype(feature)} for name, feature in dataset.features.items()]
 
 
 def _dtype(feature: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 import loaders
 from loaders.ilsvrc import lists
+from loaders.sources import variant
 from publish.card.owned import default
 from publish.manifest import Manifest, SplitEntry
 
@@ -27,8 +28,9 @@ def filled(manifest: Manifest, repository: str | None) -> str:
 
     A template has `repo` and `files`, where `load_dataset` and others find it; `configs`, `splits` of each, `listed`,
     all configs in words; `a(NAME)`, that config or, if it was not built, the default one; `lists`, people's own by
-    config (`OwnList`); `origins` of the archives; `regenerated`, configs of archives that were made again; `loose`,
-    archives that differ from what upstream published; and `oddities`, the kinds of odd files that were counted.
+    config (`OwnList`); `origins` of the archives; `regenerated`, configs of archives that were made again; `named`,
+    configs with file names; `variant(NAME)`, what the name of a config of `imagenet_resized` says; `loose`, archives
+    that differ from what upstream published; and `oddities`, the kinds of odd files that were counted.
     """
     name = repository or f"my-lab/{manifest.dataset}"
     configs, first = list(manifest.configs), default(manifest)
@@ -49,6 +51,8 @@ def filled(manifest: Manifest, repository: str | None) -> str:
         lists=_own_lists(manifest),
         origins={source.origin for source in sources},
         regenerated=[config for config, entries in manifest.configs.items() if _origins(entries) & {"regenerated"}],
+        named=[config for config in configs if manifest.dataset_of(config).has_file_name],
+        variant=variant.parsed,
         loose={source.name for source in sources if source.verified == "nothing"},
         oddities={kind for entry in manifest.entries() for kind in entry.oddities},
     )

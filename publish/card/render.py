@@ -5,7 +5,7 @@ from importlib.resources import files as resources
 
 import loaders
 from loaders.ilsvrc import lists
-from publish.card import gallery
+from publish.card import file_names, gallery
 from publish.card.owned import names, owned
 from publish.card.prose import filled
 from publish.card.segments import written
@@ -25,6 +25,7 @@ def _parts(manifest: Manifest) -> dict[str, str]:
         "measured: sizes": _sizes(manifest),
         "measured: statistics": _statistics(manifest),
         "measured: quirks": _quirks(manifest),
+        "measured: file names": file_names.markdown(manifest),
         "measured: provenance": _provenance(manifest),
         "decoder": f"```python\n{decoder()}```\n",
     }

@@ -86,10 +86,12 @@ class Chunk:
             return receipt_place
         blocks, unreadable, damaged = self._resize(photos)
         sums = {size: rows.sum(axis=0, dtype=np.int64) for size, rows in blocks.items()}
-        order = np.argsort(self.places, kind="stable")
-        content = b"".join(blocks[size][order].tobytes() for size in self.sizes)
-        with written(place) as temporary:
-            temporary.write_bytes(content)
+        order, check = np.argsort(self.places, kind="stable"), 0
+        with written(place) as temporary, temporary.open("wb") as file:
+            for size in self.sizes:
+                content = blocks[size][order].data.cast("B")
+                check = zlib_ng.crc32(content, check)
+                file.write(content)
         receipt = Receipt(
             split=self.split,
             number=self.number,
@@ -98,8 +100,8 @@ class Chunk:
             unreadable=unreadable,
             damaged=damaged,
             sums=sums,
-            check=zlib_ng.crc32(content),
-            bytes=len(content),
+            check=check,
+            bytes=sum(rows.nbytes for rows in blocks.values()),
         )
         _save(receipt, receipt_place)
         return receipt_place

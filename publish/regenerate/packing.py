@@ -1,5 +1,7 @@
 """Chrabaszcz et al.'s files, written as streams: npz batches in a zip, or CIFAR-style pickles.
 
+They have one array more, which upstream's readers pass over: `file_names`, the photograph of each row.
+
 A batch is up to 1.6 GB; what is held of it is a few MB. The same rows are the same bytes: members have no date, and the
 entropy coder has one setting.
 """
@@ -26,6 +28,7 @@ from publish.results import to_disk, written
 
 _BLOCK = 1 << 20  # bytes of pixels in hand
 _DATE = (1980, 1, 1, 0, 0, 0)
+MOST_PICKLED = (1 << 32) - 1  # bytes of an array, whose length has four of them in protocol 3
 _PLACEHOLDER = b"the bytes of the data go in here"
 
 
@@ -33,19 +36,26 @@ _PLACEHOLDER = b"the bytes of the data go in here"
 class Batch:
     """A batch to write: rows, but for the `left_out` ones among them.
 
-    `labels` is int64 [N], from 1; `mean` float64 [3 S S], or None as in validation.
+    `labels` is int64 [N], from 1; `names` bytes [N], the photographs' file names; `mean` float64 [3 S S], or None as in
+    validation.
     """
 
     name: str
     rows: Rows
     left_out: tuple[int, ...]
     labels: I64
+    names: npt.NDArray[np.bytes_]
     mean: npt.NDArray[np.float64] | None
 
     @property
     def shape(self) -> tuple[int, int]:
         """The shape of its data."""
         return len(self.rows) - len(self.left_out), self.rows.width
+
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Its arrays other than the data and the labels."""
+        return ({"mean": self.mean} if self.mean is not None else {}) | {"file_names": self.names}
 
     def blocks(self) -> Iterator[memoryview]:
         """Yield the data, some rows at a time."""
@@ -107,8 +117,7 @@ def _write_zip(file: IO[bytes], batches: Sequence[Batch]) -> None:
 def _write_npz(file: IO[bytes], batch: Batch) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         _write_npy(archive, "data", batch.shape, np.dtype(np.uint8), batch.blocks())
-        arrays = {"labels": batch.labels} | ({"mean": batch.mean} if batch.mean is not None else {})
-        for name, array in arrays.items():
+        for name, array in ({"labels": batch.labels} | batch.arrays).items():
             _write_npy(archive, name, array.shape, array.dtype, iter([array.tobytes()]))
 
 
@@ -148,9 +157,8 @@ class _Data:
 
 
 def _write_pickle(file: IO[bytes], batch: Batch) -> None:
-    """Write a dict of data, labels (a list) and mean, protocol 3; NumPy by the name that each of its versions knows."""
-    content = {"data": _Data(batch.shape), "labels": batch.labels.tolist()}
-    content |= {"mean": batch.mean} if batch.mean is not None else {}
+    """Write a dict of arrays, labels as a list, by protocol 3; NumPy by the name that each of its versions knows."""
+    content = {"data": _Data(batch.shape), "labels": batch.labels.tolist()} | batch.arrays
     buffer = io.BytesIO()
     pickle.dump(content, buffer, 3)
     text = buffer.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")

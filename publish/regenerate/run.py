@@ -1,82 +1,46 @@
-"""Imagenet8, 16, 32 and 64 made anew from ILSVRC's photographs, in the files that Chrabaszcz et al. published.
+"""Imagenet8 to 64 and other sizes made anew from ILSVRC's photographs, in the files that Chrabaszcz et al. published.
 
 `OUT/.partial/KEY/` holds what is being made; KEY changes with the names of the photographs and the settings, and what
 was made of a photograph is made again when its file has changed. Files move to OUT once all of them are whole, then the
-sidecar that vouches for them. Memory does not grow with the pixels: beyond what Python and its libraries take (115 MB a
-process), the driver holds about 150 bytes a photograph (measured for all of ILSVRC: 314 MB in all), and each worker 100
-MB (200 MB where the output is a store) and the photograph it decodes. Disk: the pixels once as they are (22 GB for the
-four sizes) and once packed (20 GB).
+sidecar that vouches for them. Memory: beyond what Python and its libraries take (115 MB a process), the driver holds
+about 180 bytes a photograph (350 MB for all of ILSVRC), each worker 100 MB (200 MB where the output is a store), the
+photograph it decodes, and thrice the pixels of 512 of them where those are more. Disk: the pixels once as they are (22
+GB for upstream's four sizes) and once packed (20 GB).
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import PIL
 import simplejpeg
 from PIL import features
 
-from loaders import Problem, classes
 from loaders.files.places import is_local
 from loaders.files.seen import check
 from loaders.files.typed import dumped
-from loaders.formats.photos import I64, Photos
+from loaders.formats.photos import Photos
 from loaders.images.jpeg import Damage
 from loaders.sources.sidecar import Regenerated, Sidecar
 from publish.console import damage
 from publish.console.progress import Progress
 from publish.regenerate import placing
-from publish.regenerate.chunks import chunks, joined, rows, stamp_of, take
+from publish.regenerate.chunks import chunks, joined, stamp_of, take
+from publish.regenerate.cutting import check_pickles, outputs
 from publish.regenerate.originals import find
-from publish.regenerate.packing import Batch, File, Output
-from publish.regenerate.settings import BATCHES, Settings, batch_name
+from publish.regenerate.packing import File, Output
+from publish.regenerate.settings import Settings
+from publish.regenerate.split import Split, order_of
 from publish.results import PARTIAL
 from publish.work.lock import clean, locked
 from publish.work.shared import sees, takes
 from publish.work.tasks import Crew, Task
 
-_FORMAT = 1  # goes up when the same photographs and settings give other bytes
-
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Split:
-    """A split on its way: row r of its spill is photograph `order[r]`; `left_out` says why rows are not used.
-
-    `damage` has the rows that are used although libjpeg warns about them. `stamps` are those of its chunks'
-    photographs, by number.
-    """
-
-    photos: Photos
-    order: I64
-    left_out: dict[int, str] = field(default_factory=dict)
-    damage: dict[int, Damage] = field(default_factory=dict)
-    stamps: dict[int, str] = field(default_factory=dict)
-    sums: dict[int, I64] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """The rows that are used."""
-        return len(self.photos) - len(self.left_out)
-
-    def unreadable(self) -> dict[str, str]:
-        """Return {file name: why it could not be decoded}."""
-        return self._by_name(self.left_out)
-
-    def damaged(self) -> dict[str, Damage]:
-        """Return {file name: what libjpeg warned about}."""
-        return self._by_name(self.damage)
-
-    def _by_name(self, rows: Mapping[int, T]) -> dict[str, T]:
-        return {self.photos.names[self.order[row]].decode(): told for row, told in sorted(rows.items())}
+_FORMAT = 2  # goes up when the same photographs and settings give other bytes
 
 
 @dataclass(frozen=True)
@@ -111,6 +75,7 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
         placing.remove_unvouched(settings.out, listed.files)
         originals = find(settings.source, settings.subsample)
         found = {split: each.photos for split, each in originals.held.items()}
+        check_pickles(settings, found)
         key = _key(settings, found)
         todo = _todo(settings, listed, found, key)
         stage = _stage(settings, key, todo)
@@ -119,7 +84,7 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
             tars = [tar for photos in found.values() for tar in photos.seen]
             crew.check(lambda: partial(sees, tars, [photos.root for photos in found.values() if photos.root.is_dir()]))
             crew.check(lambda: takes(settings.out))
-            splits = {name: Split(each, _order(name, each, settings.seed)) for name, each in found.items()}
+            splits = {name: Split(each, order_of(name, each, settings.seed)) for name, each in found.items()}
             listed = _make(settings, todo, splits, stage, key, crew, progress)
         skipped = {split: each.skipped for split, each in originals.held.items()}
         taken = {split: f"{archive.form}, {archive.path}" for split, archive in originals.archives.items()}
@@ -193,9 +158,9 @@ def _make(
     facts = _facts(settings, key, splits)
     # A photograph that was mended since an earlier run was killed: what that one packed is without it.
     whole = stage / f"whole-{hashlib.sha256(dumped(facts).encode()).hexdigest()[:16]}"
-    outputs = list(_outputs(settings, sizes, splits, stage, whole))
-    progress.at(f"packing {len(outputs)} files")
-    written = _pack(outputs, crew)
+    files = list(outputs(settings, sizes, splits, stage, whole))
+    progress.at(f"packing {len(files)} files")
+    written = _pack(files, crew)
     check(tar for split in splits.values() for tar in split.photos.seen)
     made = {settings.config(size): [written[name] for name in settings.files(size)] for size in sizes}
     return placing.put(settings.out, whole, made, {name: split.rows for name, split in splits.items()}, facts)
@@ -207,17 +172,6 @@ def _facts(settings: Settings, key: str, splits: Mapping[str, Split]) -> Regener
     damaged = {name: what for split in splits.values() for name, what in split.damaged().items()}
     stamps = {name: joined(split.stamps[n] for n in sorted(split.stamps)) for name, split in splits.items()}
     return Regenerated(key, (), unreadable, stamps, settings.seed, settings.subsample, damaged)
-
-
-def _order(split: str, photos: Photos, seed: int) -> I64:
-    """Return which photograph comes at each place: shuffled train, validation by name, in whatever order they are.
-
-    Of the bit generator alone, whose numbers NumPy promises never to change; those of its methods it may.
-    """
-    by_name = np.argsort(photos.names, kind="stable")
-    if split == "validation":
-        return by_name
-    return by_name[np.argsort(np.random.PCG64(seed).random_raw(len(photos)), kind="stable")]
 
 
 def _spill_all(
@@ -242,35 +196,7 @@ def _spill_all(
         progress.count(finished.worker, receipt.photos)
 
 
-def _outputs(
-    settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, whole: Path
-) -> Iterator[Output]:
-    """Yield every file to write, the largest first."""
-    for size in sorted(sizes, reverse=True):
-        for name, (split, numbers) in settings.files(size).items():
-            batches = list(_batches(split, splits[split], stage, sizes, size))
-            yield Output(whole, name, tuple(batches[n] for n in numbers))
-
-
 def _pack(outputs: Sequence[Output], crew: Crew) -> dict[str, File]:
     """Write the files, and return what the sidecar is to say of each."""
     tasks: list[Task[File]] = [Task(output.name, output) for output in outputs]
     return {finished.value.name: finished.value for finished in crew.run([[task] for task in tasks])}
-
-
-def _batches(name: str, split: Split, stage: Path, sizes: tuple[int, ...], size: int) -> Iterator[Batch]:
-    """Cut as the authors did: ten batches of a tenth, rounded down, and what is left over into the last."""
-    used = np.delete(np.arange(len(split.order)), sorted(split.left_out))
-    count = BATCHES[name]
-    if len(used) < count and len(split.photos):
-        raise Problem(f"{split.photos.root}: {len(used)} {name} photographs can be read, expected at least {count}.")
-    edges = [n * (len(used) // count) for n in range(count)] + [len(used)]
-    clsloc = np.argsort(classes.clsloc_to_ilsvrc())  # ILSVRC's label -> the authors'
-    mean: npt.NDArray[np.float64] | None = split.sums[size] / len(used) if name == "train" else None
-    for n in range(count):
-        places = used[edges[n] : edges[n + 1]]
-        start, stop = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
-        left_out = tuple(place - start for place in sorted(split.left_out) if start <= place < stop)
-        labels = clsloc[split.photos.labels[split.order[places]]] + 1
-        batch = rows(stage, name, sizes, size, split.order, start, stop)
-        yield Batch(batch_name(name, n), batch, left_out, labels, mean)

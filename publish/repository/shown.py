@@ -5,7 +5,6 @@ of the card's YAML, and makes statistics of whole files until 5 GB, uncompressed
 is held by `verify`: that each has the features, one row group and a page index.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -30,7 +29,9 @@ _COLUMNS = {
 
 def told(manifest: Manifest) -> str:
     """Return what the viewer will show, in words."""
-    features = json.loads(loaders.load(manifest.dataset).DATASET.schema.metadata[b"huggingface"])["info"]["features"]
+    dataset = loaders.load(manifest.dataset).DATASET
+    named = [config for config in configs(manifest) if manifest.dataset_of(config).has_file_name]
+    features = (dataset.named if named else dataset).features
     classes = len(features.get("label", {}).get("names", ()))
     rows = [
         (config, split, f"{entry.rows:,}", _covered(entry))
@@ -40,7 +41,9 @@ def told(manifest: Manifest) -> str:
     lines = ["The Hub's viewer will show, in this order:\n"]
     lines += [table(("config", "split", "rows", "statistics and filters"), rows), ""]
     lines += [f"{name}: {_COLUMNS[name].format(classes=classes)}" for name in features]
-    if "file_name" not in features:
+    if 0 < len(named) < len(manifest.configs):
+        lines.append(f"That column is in {', '.join(named)} alone.")
+    if not named:
         lines.append("It will not offer search, for want of a column of text.")
     if any(_within(entry) < entry.rows for entry in manifest.entries()):
         limit = megabytes(MOST_MEASURED)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import loaders
 from loaders import Problem, classes
 from loaders.images.arrow import PARQUET_ERRORS
 from publish import manifest
@@ -67,12 +66,12 @@ def _front(contents: Contents) -> Mapping[str, object]:
 
 def footers(contents: Contents, expected: Manifest) -> list[str]:
     """Return shards that are there and whose footer disagrees with the manifest, and counts in the card that do."""
-    schema, faults = loaders.load(expected.dataset).DATASET.schema, []
-    sizes = contents.sizes()
+    faults, sizes = [], contents.sizes()
+    schemas = {shard.path: expected.dataset_of(c).schema for c, shard in _by_config(expected)}
     for shard in shards(expected):
         if shard.path not in sizes:
             continue  # `files` tells of it
-        faults += _read(contents, shard, partial(_footer_faults, shard, schema))
+        faults += _read(contents, shard, partial(_footer_faults, shard, schemas[shard.path]))
     return faults + _card(contents, expected)
 
 
@@ -90,7 +89,12 @@ def _footer_faults(shard: ShardEntry, schema: pa.Schema, file: pq.ParquetFile) -
 
 def shards(expected: Manifest) -> list[ShardEntry]:
     """Return every shard, each once: configs may share some."""
-    return list({shard.path: shard for entry in expected.entries() for shard in entry.shards}.values())
+    return list({shard.path: shard for _, shard in _by_config(expected)}.values())
+
+
+def _by_config(expected: Manifest) -> Iterator[tuple[str, ShardEntry]]:
+    for config, splits in expected.configs.items():
+        yield from ((config, shard) for entry in splits.values() for shard in entry.shards)
 
 
 def _read(contents: Contents, shard: ShardEntry, look: Callable[[pq.ParquetFile], list[str]]) -> list[str]:

@@ -143,7 +143,7 @@ def test_the_card_and_the_manifest_are_not_among_its_files(path: str) -> None:
         changed("dataset", to=["imagenet_v2"]),
         changed("configs", to={}),
         changed("configs", "8x8", to={}),
-        changed("configs", to={"9x9": {"train": json.loads(MANIFEST.dump())["configs"]["8x8"]["train"]}}),
+        changed("configs", to={"3x3": {"train": json.loads(MANIFEST.dump())["configs"]["8x8"]["train"]}}),
         changed(*OF_SPLIT, "shards", to=[]),
         changed(*OF_SPLIT, "shards", 0, "rows", to="many"),
         changed(*OF_SPLIT, "shards", 0, "bytes", to=-1),

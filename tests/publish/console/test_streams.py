@@ -9,7 +9,7 @@ import pytest
 from tests.kit.building import environment
 
 COMMANDS = {
-    "publish": "--config imagenet_resized/9x9",
+    "publish": "--config imagenet_resized/3x3",
     "publish.check": "nowhere",
     "publish.restore": "nowhere tag",
     "publish.withdraw": "nowhere/at-all",

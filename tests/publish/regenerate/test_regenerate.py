@@ -136,9 +136,9 @@ def test_the_files_and_batches_are_upstreams(whole: Path) -> None:
         batches = train_zips(whole, size)
         assert [name for name, _ in batches] == [f"train_data_batch_{n}.npz" for n in range(1, 11)]
         assert [len(batch["labels"]) for _, batch in batches] == [TRAIN // 10] * 9 + [TRAIN - 9 * (TRAIN // 10)]
-        assert all(set(batch) == {"data", "labels", "mean"} for _, batch in batches)
+        assert all(list(batch) == ["data", "labels", "mean", "file_names"] for _, batch in batches)
         ((name, validation),) = members(whole / f"Imagenet{size}_val_npz.zip")
-        assert (name, set(validation)) == ("val_data.npz", {"data", "labels"})
+        assert (name, set(validation)) == ("val_data.npz", {"data", "labels", "file_names"})
 
 
 def test_train_is_shuffled_the_same_at_every_size(whole: Path) -> None:
