@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -26,6 +26,26 @@ def destination(text: str) -> Path:
             "onto the Hub go datasets, with python -m publish --push-to ORG."
         )
     return place(text)
+
+
+def check_places(out: Path, inside: Iterable[Path]) -> None:
+    """Raise Problem when what is made in `out` could not be moved to these places in it, or would replace a link there.
+
+    `out` itself may be a link.
+    """
+    for path in (out, *out.parents):
+        if path.is_symlink() and not path.exists():
+            raise Problem(f"{path}: is a link to {path.readlink()}, and nothing is there. Is its disk mounted?")
+    for path in (out / PARTIAL, *inside):
+        if path.is_symlink():
+            raise Problem(
+                f"{path}: is a link to {path.readlink()}, in whose place what is made would be put. Name a folder on "
+                f"that disk with --out, for all that is made, or let {out} be a link to one."
+            )
+        if path.exists() and path.stat().st_dev != out.stat().st_dev:
+            raise Problem(
+                f"{path}: lies on another disk than {out}. Name a folder of that disk with --out, for all that is made."
+            )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from loaders.formats.untrusted import leads_out
 from loaders.sources.sidecar import SIDECAR, FileFacts, Regenerated, Sidecar, read_sidecar
 from publish.console import room
 from publish.regenerate.packing import File
-from publish.results import PARTIAL, move, remove_tree, to_disk, written
+from publish.results import PARTIAL, check_places, move, remove_tree, to_disk, written
 
 ORIGIN = "regenerated"
 MOVING = "moving.json"
@@ -35,6 +35,13 @@ def sidecar(out: Path, expected: Collection[str]) -> Sidecar:
             "all that lies in it is vouched for as regenerated."
         )
     return listed
+
+
+def check_links(out: Path, expected: Collection[str]) -> None:
+    """Raise Problem when a file could not be moved to its place, or would replace a link that a person laid there."""
+    if is_local(out):
+        names = {SIDECAR, *expected}
+        check_places(out, [out / name for name in sorted(names | {name.partition("/")[0] for name in names})])
 
 
 def _names(out: Path) -> Iterator[str]:

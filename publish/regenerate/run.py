@@ -69,6 +69,7 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
     says that it came while files were put in place.
     """
     names = {name for size in settings.sizes for name in settings.files(size)}
+    placing.check_links(settings.out, names)
     placing.sidecar(settings.out, names)  # a folder of others' files gets not even a lock
     with locked(settings.out):
         listed = placing.sidecar(settings.out, names)

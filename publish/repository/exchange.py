@@ -3,33 +3,10 @@
 import ctypes
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from loaders import Problem
-from publish.results import PARTIAL
-
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-
-
-def check(out: Path, folders: Iterable[Path]) -> None:
-    """Raise Problem when one of these folders in `out` could not be exchanged, or is a link and would be none after.
-
-    `out` itself may be a link.
-    """
-    for path in (out, *out.parents):
-        if path.is_symlink() and not path.exists():
-            raise Problem(f"{path}: is a link to {path.readlink()}, and nothing is there. Is its disk mounted?")
-    for path in (out / PARTIAL, *folders):
-        if path.is_symlink():
-            raise Problem(
-                f"{path}: is a link to {path.readlink()}, in whose place a folder would be put. Name a folder on that "
-                f"disk with --out, for all repositories, or let {out} be a link to one."
-            )
-        if path.exists() and path.stat().st_dev != out.stat().st_dev:
-            raise Problem(
-                f"{path}: lies on another disk than {out}. Name a folder of that disk with --out, for all repositories."
-            )
 
 
 def place(new: Path, links: Mapping[str, Path], texts: Mapping[str, bytes]) -> None:

@@ -18,6 +18,7 @@ from publish.card.merge import merged as merged_card
 from publish.manifest import Manifest
 from publish.repository import exchange
 from publish.repository.compose import check_loadable, check_theirs, merged, small_files
+from publish.results import check_places
 from publish.work.shared import takes
 
 
@@ -33,7 +34,7 @@ class Folder:
         for dataset, configs in wanted.items():
             final = self._out / dataset
             inside = {split.folder or name for name in configs for split in loaders.load(dataset).config(name).splits}
-            exchange.check(self._out, [final, *(final / name for name in sorted(inside | {"pictures"}))])
+            check_places(self._out, [final, *(final / name for name in sorted(inside | {"pictures"}))])
 
     def check(self) -> Callable[[], object]:
         return takes(self._out)

@@ -54,7 +54,7 @@ def test_a_link_that_a_folder_would_replace_is_refused(link: str, there: bool, t
         big.mkdir()
     (tmp_path / "hub" / link).parent.mkdir(parents=True)
     (tmp_path / "hub" / link).symlink_to(big)
-    with pytest.raises(Problem, match=rf"hub/{link}: is a link to .*/big, in whose place a folder would be put"):
+    with pytest.raises(Problem, match=rf"hub/{link}: is a link to .*/big, in whose place what is made would be put"):
         Folder(tmp_path / "hub").prepare(WANTED)
     (tmp_path / "hub" / link).rename(tmp_path / "hub" / "notes")  # a link of a person's own
     Folder(tmp_path / "hub").prepare(WANTED)

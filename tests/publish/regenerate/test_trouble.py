@@ -308,6 +308,40 @@ def test_a_folder_with_files_of_others_is_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["Imagenet16_val_npz.zip"]
 
 
+@pytest.mark.keeps("B13")
+@pytest.mark.parametrize(
+    ("form", "link"),
+    [
+        ("npz", "Imagenet8_val_npz.zip"),
+        ("npz", SIDECAR),
+        ("npz", ".partial"),
+        ("pickle", "Imagenet8_train"),
+        ("pickle", "Imagenet8_val/val_data"),
+    ],
+)
+def test_a_link_that_a_file_would_replace_is_refused(
+    form: str, link: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the work: the photographs need not even be there."""
+    place = tmp_path / "out" / link
+    place.parent.mkdir(parents=True)
+    (tmp_path / "in").mkdir()
+    place.symlink_to(tmp_path / "big")
+    assert attempt(tmp_path / "in", tmp_path / "out", "--format", form) == 1
+    says(capsys.readouterr().err, f"error: {place}: is a link to", tmp_path / "big", "--out")
+    assert place.is_symlink()
+
+
+@pytest.mark.keeps("B13")
+def test_out_may_be_a_link_but_to_nowhere(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "big")
+    refused(source, tmp_path / "out", capsys, f"{tmp_path / 'out'}: is a link to", "Is its disk mounted?")
+    (tmp_path / "big").mkdir()
+    assert attempt(source, tmp_path / "out") == 0
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "big" / "Imagenet8_val_npz.zip").is_file()
+
+
 @pytest.mark.keeps("S12")
 def test_a_sidecar_that_lists_files_elsewhere_removes_none(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
