@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from datasets import load_dataset
 from PIL import Image
 
 import loaders
@@ -17,7 +18,7 @@ from loaders.base import forms
 from publish import __main__ as cli
 from publish import manifest
 from publish.card import picture, prose, render
-from tests.kit import building
+from tests.kit import answers, building
 from tests.kit.building import RESIZED, ROOT
 
 README = ROOT / "README.md"
@@ -65,6 +66,8 @@ def snippet(code: str, cwd: Path) -> str:
     """Run a snippet as a person who pastes it does, and return what it prints."""
     if re.search(r"^(import|from) (loaders\.training\.)?torch\b", code, re.MULTILINE) and find_spec("torch") is None:
         pytest.skip("the extra `train`, which is torch, is not installed here")
+    if answers.NAME in code:
+        answers.lay(cwd)
     done = building.run_reader(sys.executable, "-c", code, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -203,6 +206,15 @@ def test_the_one_line_of_the_resized_card_aligns_all_labels(built: Path, tmp_pat
     assert first == "tench, Tinca tinca"
     assert pairs == str(list(enumerate(classes.clsloc_to_ilsvrc())))
     assert same_names == "True"
+
+
+def test_the_accuracy_of_the_subset_s_card_is_that_of_its_authors(built: Path, tmp_path: Path) -> None:
+    """ReaL: right if in the set, those without a set left out; joined by name, whatever the order of the rows."""
+    (code,) = (b.code for b in blocks("", rendered(built, "imagenet2012_subset"), "python") if "real.json" in b.code)
+    rows = load_dataset(str(built / "imagenet2012_subset"), "1pct", split="validation")
+    expected, count = answers.accuracy(list(rows["file_name"]), list(rows["label"]))
+    assert 0.5 < expected < 0.95
+    assert snippet(code, tmp_path) == f"ReaL accuracy {expected:.2%} of {count:,} photographs\n"
 
 
 # README

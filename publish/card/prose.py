@@ -29,8 +29,9 @@ def filled(manifest: Manifest, repository: str | None) -> str:
     A template has `repo` and `files`, where `load_dataset` and others find it; `configs`, `splits` of each, `listed`,
     all configs in words; `a(NAME)`, that config or, if it was not built, the default one; `lists`, people's own by
     config (`OwnList`); `origins` of the archives; `regenerated`, configs of archives that were made again; `named`,
-    configs with file names; `variant(NAME)`, what the name of a config of `imagenet_resized` says; `loose`, archives
-    that differ from what upstream published; and `oddities`, the kinds of odd files that were counted.
+    configs with file names; `numbered`, those whose validation is in their order; `variant(NAME)`, what the name of a
+    config of `imagenet_resized` says; `loose`, archives that differ from what upstream published; and `oddities`, the
+    kinds of odd files that were counted.
     """
     name = repository or f"my-lab/{manifest.dataset}"
     configs, first = list(manifest.configs), default(manifest)
@@ -52,6 +53,7 @@ def filled(manifest: Manifest, repository: str | None) -> str:
         origins={source.origin for source in sources},
         regenerated=[config for config, entries in manifest.configs.items() if _origins(entries) & {"regenerated"}],
         named=[config for config in configs if manifest.dataset_of(config).has_file_name],
+        numbered=[config for config, entries in manifest.configs.items() if "row" in _named(entries)],
         variant=variant.parsed,
         loose={source.name for source in sources if source.verified == "nothing"},
         oddities={kind for entry in manifest.entries() for kind in entry.oddities},
@@ -78,6 +80,10 @@ def _own_list(dataset: str, config: str, entries: Mapping[str, SplitEntry]) -> O
     train = entries["train"]
     named = next((source for source in train.sources if source.form == lists.FORM), None)
     return OwnList(named.name, named.sha256 or "", lists.spread(train.labels)) if named else None
+
+
+def _named(entries: Mapping[str, SplitEntry]) -> set[str]:
+    return {entry.named for entry in entries.values()}
 
 
 def _origins(entries: Mapping[str, SplitEntry]) -> set[str]:
