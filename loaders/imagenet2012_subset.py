@@ -19,6 +19,7 @@ from loaders.formats.naming import is_list
 from loaders.formats.photos import Photos
 from loaders.ilsvrc import layout, lists
 from loaders.ilsvrc import photos as originals
+from loaders.ilsvrc.choice import labels_there, of_classes
 from loaders.ilsvrc.known import known
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Archive, Archives, Found, Source
@@ -238,6 +239,8 @@ def _numbered(found: Found, split: Split, partial: bool) -> _Rows:
     truth = found.archives.get("truth", ()) if split.name == "validation" else ()
     labels = _truth(truth) if split.name == "validation" else [-1] * layout.COUNTS[split.name]
     held = originals.numbered(archive.path, split.name, labels, strict=not partial)
+    if split.name == "validation" and partial:
+        held = of_classes(held, labels_there(found.archives["train"][0].path), or_all=True)
     archive, rows = _surveyed(archive, held.photos)
     if lost := set(held.photos.places) - set(rows.places):
         raise folders.broken_link(archive.path / min(lost))

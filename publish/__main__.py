@@ -265,6 +265,9 @@ def _summary(built: Sequence["Built"], seconds: float, where: str) -> None:
     print(table(("dataset", "config", "split", "rows", "shards", "bytes", "work"), rows))
     damaged = {f"{done.build.dataset}: {name}": what for done in built for name, what in done.entry.damaged.items()}
     damage.tell(damaged, "damaged", "manifest.json")
+    for done in built:
+        for kind, count in done.entry.skipped.items():
+            print(f"counted: {count:,} of {done.build.name}: {kind}", file=sys.stderr)
     images, size = sum(b.entry.rows for b in built), sum(s.bytes for b in built for s in b.entry.shards)
     now = sum(b.rows for b in built)
     speed = f"{now:,} built now, {now / seconds:,.0f} images/s" if now else "nothing left to build"

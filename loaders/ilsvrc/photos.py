@@ -281,12 +281,3 @@ def _sorted(root: Path, parts: Sequence[Photos]) -> Photos:
     if name := photos.twice():
         raise SourceProblem(f"{root}: holds {name!r} more than once.")
     return photos.take(np.argsort(photos.names, kind="stable"))
-
-
-def of_classes(held: Held, train: Photos, *, counted: bool) -> Held:
-    """Return what is of the classes of train; the others are counted where nobody asked to leave them out."""
-    photos, skipped = held.photos, Counter(held.skipped)
-    kept = np.isin(photos.labels, np.unique(train.labels))
-    if counted and not kept.all():
-        skipped["photograph of a class that train has not"] = int((~kept).sum())
-    return Held(photos.take(kept), skipped)

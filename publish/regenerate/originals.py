@@ -10,6 +10,7 @@ from loaders import imagenet2012_subset as subset
 from loaders.base.dataset import Config, Split
 from loaders.base.obtain import missing_message
 from loaders.ilsvrc import layout, photos
+from loaders.ilsvrc.choice import of_classes
 from loaders.ilsvrc.photos import Held
 from loaders.sources.folder import SourceFolder
 
@@ -27,8 +28,8 @@ class Originals:
 def find(source: Path, every: int = 1) -> Originals:
     """Return the photographs in a folder, of every `every`-th class by sorted WordNet id, as they are best read.
 
-    Of validation, those of the classes that train has, which may be none. Raises MissingSources when a split is not
-    there; SourceProblem for what `photos.train` and `photos.numbered` do, and for two forms that disagree.
+    Of validation, those of the classes that train has. Raises MissingSources when a split is not there; SourceProblem
+    for what `photos.train`, `photos.numbered` and `of_classes` do, and for two forms that disagree.
     """
     folder = SourceFolder(source)
     archives = archives_of(folder, _SPLITS)
@@ -36,7 +37,8 @@ def find(source: Path, every: int = 1) -> Originals:
     if not len(train.photos):
         raise SourceProblem(f"{archives['train'].path}: holds no photographs.")
     validation = photos.numbered(archives["validation"].path, "validation", _labels(folder))
-    held = {"train": train, "validation": photos.of_classes(validation, train.photos, counted=every == 1)}
+    labels = {*train.photos.labels.tolist()}
+    held = {"train": train, "validation": of_classes(validation, labels, counted=every == 1)}
     return Originals({split: Held(each.photos.as_stored(), each.skipped) for split, each in held.items()}, archives)
 
 

@@ -5,7 +5,7 @@ The folder is one that `tests.kit.archives.subset` laid out, with its test tar.
 
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,21 @@ import pyarrow.parquet as pq
 
 from loaders import classes
 from loaders.ilsvrc.layout import validation_labels
+from publish.sample import archives as writers
 from tests.kit import archives
 
 TRAIN, VALIDATION = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+
+
+def choose(folder: Path, wnids: Sequence[str]) -> None:
+    """Leave these classes alone in the train tar."""
+    kept = {name: data for name, data in _members(folder / TRAIN).items() if name.removesuffix(".tar") in wnids}
+    (folder / TRAIN).write_bytes(writers.tar(kept.items()))
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
 def unpacked(folder: Path) -> None:

@@ -16,6 +16,7 @@ from loaders.images.photographs import FILTERS
 from publish.regenerate import __main__ as regenerate
 from publish.regenerate.chunks import chunks, take
 from publish.regenerate.originals import find
+from publish.sample import archives as writers
 from tests.kit import archives
 from tests.kit.building import COMMAND, publish, run, tree
 from tests.kit.regenerating import (
@@ -32,6 +33,7 @@ from tests.kit.regenerating import (
     plain_pillow,
     sidecar,
     train_zips,
+    validation_name,
 )
 
 TRAIN = len(LABELS) * PER_CLASS
@@ -331,3 +333,19 @@ def test_validation_has_no_classes_that_train_has_not(
     labels = {label for _, _, label in originals.rows("validation")}
     rows = sidecar(tmp_path / "out")["rows"]["imagenet_resized/8x8"]
     assert (rows["train"], rows["validation"]) == (TRAIN - PER_CLASS, len(labels) - 1)
+
+
+@pytest.mark.keeps("S32")
+def test_validation_of_none_of_the_classes_that_train_has_is_refused(
+    originals: Originals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = lay_folders(tmp_path / "in", originals)
+    (first, *others) = sorted((source / "train").iterdir())
+    for path in others:
+        shutil.rmtree(path)
+    label = classes.label_of_wnid("ilsvrc")[first.name]
+    (source / "val" / validation_name(writers.first_of_each_class()[label])).unlink()
+    made(source, tmp_path / "out", "--sizes", 8, code=1)
+    said = f"{source}/val: none of its {len(LABELS) - 1} photographs is of one of the 1 classes that train has"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
