@@ -177,12 +177,14 @@ class Batch:
     """Consecutive rows of a job.
 
     `pixels` is uint8 [N, 3, S, S] where the images were made from pixels, and None where they came encoded. `damaged`
-    are the photographs that libjpeg warned about when pixels were made of them, by file name.
+    are the photographs that libjpeg warned about when pixels were made of them, by file name; `oddities` counts those
+    that were odd, by kind.
     """
 
     rows: pa.RecordBatch
     pixels: npt.NDArray[np.uint8] | None = None
     damaged: Mapping[str, Damage] = field(default_factory=dict)
+    oddities: Mapping[str, int] = field(default_factory=dict)
 
 
 class Loader(Protocol):

@@ -4,6 +4,8 @@ The order is that of a hash of each file name, so that a reader of a stream, and
 classes without a shuffle buffer, and the order is the same on every machine and for every selection of rows.
 """
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from loaders.formats.photos import UNKNOWN, Photos
 from loaders.images import arrow, photographs, png
 from loaders.images.jpeg import Damage
 
+_Resized = tuple[npt.NDArray[np.uint8], dict[str, Damage], list[list[str]]]
 _BATCH = 64  # photographs in a batch: about 7 MB
 _BATCH_LIMIT = 1 << 30  # bytes; Arrow's offsets end at 2^31
 
@@ -53,7 +56,7 @@ def resized_batches(dataset: Dataset, job: Job, size: int, squaring: str) -> Ite
     `squaring` is one of `photographs.SQUARINGS`. Raises SourceProblem for photographs that cannot be decoded, OSError.
     """
     for photos in job.parts:
-        pixels, damaged = _resized(photos, size, squaring)
+        pixels, damaged, odd = _resized(photos, size, squaring)
         step = png.block_rows(size)
         for at in range(0, len(photos), step):
             rows = slice(at, at + step)
@@ -61,29 +64,31 @@ def resized_batches(dataset: Dataset, job: Job, size: int, squaring: str) -> Ite
             images = arrow.images_of_one_length(png.encode(pixels[rows]))
             columns = [images, arrow.integers(photos.labels[rows]), arrow.strings(names)]
             found = {name: damaged[name] for name in names if name in damaged}
-            yield Batch(pa.record_batch(columns, schema=dataset.schema), pixels[rows], found)
+            kinds = Counter(itertools.chain.from_iterable(odd[rows]))
+            yield Batch(pa.record_batch(columns, schema=dataset.schema), pixels[rows], found, kinds)
 
 
-def _resized(photos: Photos, size: int, squaring: str) -> tuple[npt.NDArray[np.uint8], dict[str, Damage]]:
-    """Return uint8 [N, 3, size, size], and what libjpeg warned about, by name.
+def _resized(photos: Photos, size: int, squaring: str) -> _Resized:
+    """Return uint8 [N, 3, size, size]; what libjpeg warned about, by name; and in which ways each is odd.
 
     They are read in the order in which they lie: what is compressed can be read forwards only.
     """
     pixels = np.empty((len(photos), 3, size, size), np.uint8)
-    damaged: dict[str, Damage] = {}
+    damaged, odd = dict[str, Damage](), [list[str]()] * len(photos)
     order = np.argsort(photos.offsets, kind="stable")
     for row, (where, file) in zip(order.tolist(), photos.take(order).read(), strict=True):
         name = photos.names[row].decode()
         try:
-            (picture,), damage = photographs.resized(file, [size], squaring)
+            photo = photographs.decode(file)
+            odd[row], (picture,) = photo.oddities(name), photo.squares([size], squaring)
         except ValueError as error:
             raise SourceProblem(
                 f"{where}: {name}: expected an image that can be decoded whole, but {error}. Download it again."
             ) from error
-        pixels[row] = np.frombuffer(picture, np.uint8).reshape(size, size, 3).transpose(2, 0, 1)
-        if damage:
-            damaged[name] = damage
-    return pixels, damaged
+        pixels[row] = np.asarray(picture).transpose(2, 0, 1)
+        if photo.damage:
+            damaged[name] = photo.damage
+    return pixels, damaged, odd
 
 
 def _check_size(path: Path, sizes: npt.NDArray[np.int64]) -> None:

@@ -37,6 +37,16 @@ class Photograph:
         with decoding():
             return self.original.getexif().get(_EXIF_ORIENTATION, 1)
 
+    def oddities(self, name: str) -> list[str]:
+        """Return in which ways its file, of that name, is not as most are. Raises ValueError as `orientation` does."""
+        mode, kind = self.original.mode, self.original.format
+        kinds = {"CMYK": mode == "CMYK", "greyscale": mode in ("L", "LA", "1")}
+        kinds["CMYK without an Adobe marker"] = mode == "CMYK" and "adobe" not in self.original.info
+        kinds["rotated by its EXIF orientation"] = self.orientation != 1
+        kinds[f"{kind} under the name {name[name.rfind('.') :]}"] = kind != "JPEG"
+        kinds["JPEG of a rare subsampling, whose warnings cannot be had"] = not self.is_held
+        return [kind for kind, holds in kinds.items() if holds]
+
     def squares(self, sizes: Sequence[int], squaring: str) -> list[Image.Image]:
         """Return it at so many pixels a side, each made from the photograph itself; `squaring` is one of SQUARINGS."""
         if squaring == "center":

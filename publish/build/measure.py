@@ -116,6 +116,7 @@ def of_batch(batch: Batch, shown: int = 0) -> Statistics:
     rows, pixels = batch.rows, batch.pixels
     found = _of_pixels(rows, pixels, shown) if pixels is not None else _of_files(rows, shown)
     found.damaged |= batch.damaged
+    found.oddities.update(batch.oddities)
     if "label" in batch.rows.schema.names:
         found.labels = count_labels(batch.rows)
     return found
@@ -211,7 +212,7 @@ def damage_of(rows: pa.RecordBatch) -> Iterator[tuple[str, str | Damage]]:
 def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Photograph:
     try:
         photo = photographs.decode(data)
-        found.oddities.update(_oddities(photo, name))
+        found.oddities.update(photo.oddities(name))
     except ValueError as error:
         raise Problem(
             f"{name}: expected an image that can be decoded whole, but {error}. Download the archive again."
@@ -225,13 +226,3 @@ def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Photograph:
     found.squares += histogram @ values**2
     found.mean_sums += np.asarray(photo.squares([THUMBNAIL], "box")[0]).transpose(2, 0, 1)
     return photo
-
-
-def _oddities(photo: Photograph, name: str) -> list[str]:
-    mode, kind = photo.original.mode, photo.original.format
-    kinds = {"CMYK": mode == "CMYK", "greyscale": mode in ("L", "LA", "1")}
-    kinds["CMYK without an Adobe marker"] = mode == "CMYK" and "adobe" not in photo.original.info
-    kinds["rotated by its EXIF orientation"] = photo.orientation != 1
-    kinds[f"{kind} under the name {name[name.rfind('.') :]}"] = kind != "JPEG"
-    kinds["JPEG of a rare subsampling, whose warnings cannot be had"] = not photo.is_held
-    return [kind for kind, holds in kinds.items() if holds]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import loaders
-from loaders import imagenet_v2_resized
+from loaders import classes, imagenet_v2_resized
 from publish.build.shard import write_shard
 from publish.sample import archives as writers
 from tests.kit import archives, contract
@@ -70,7 +70,7 @@ def test_one_line_puts_it_together_with_imagenet_resized(put_together, laid: Lai
     assert both[0]["file_name"] is None
     last = both[-1]
     label = int(last["file_name"].partition("/")[0])
-    assert last["label"] == loaders.classes.classes()[label].clsloc_label
+    assert last["label"] == classes.classes()[label].clsloc_label
 
 
 def v2_of(folder: Path, odd: bytes) -> Laid:
@@ -100,6 +100,14 @@ def test_a_photograph_that_libjpeg_warns_about_is_counted(tmp_path: Path) -> Non
     damaged = write_shard(job, tmp_path / "shard").statistics.damaged
     assert list(damaged) == [f"{place}/{name}"]
     assert damaged[f"{place}/{name}"].lacking > 0.1
+
+
+def test_what_is_odd_is_counted_as_in_imagenet_v2(tmp_path: Path) -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (48, 48, 3), np.uint8)
+    laid = v2_of(tmp_path, writers.odd_photo(classes.wnids("ilsvrc")[0], 0, picture))
+    plans = [*contract.plans("imagenet_v2", "topimages", laid.folder), *contract.plans(NAME, "8x8", laid.folder)]
+    found = [write_shard(plan.jobs[0], tmp_path / f"{n}").statistics.oddities for n, plan in enumerate(plans)]
+    assert found == [{"CMYK": 1}] * 4
 
 
 def test_every_batch_of_a_shard_has_its_own_pixels(laid: Laid) -> None:
