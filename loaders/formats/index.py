@@ -36,7 +36,7 @@ def members(path: Path) -> Members:
     """Return the members of a tar; raises SourceProblem as `tars.scan` does."""
 
     def made() -> Index:
-        found = scan(path)
+        found = scan(path, told=True)
         return Index({"": found}, found.skipped)
 
     index = kept(path, "members", [*state(path)], made)

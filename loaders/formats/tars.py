@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
+from tqdm import tqdm
 from zlib_ng import zlib_ng
 
 from loaders._errors import SourceProblem, shown
@@ -34,6 +35,7 @@ _MOST_RECORDS, _MOST_EXTENSIONS = 64, 8  # of a pax header, and before a member;
 _MOST_ENTRIES = 1 << 21  # ILSVRC's train has 1,281,167, in a thousand tars
 _GZIP_FACTOR, _GZIP_SLACK = 64, 1 << 20  # of compressed bytes; photographs come to 1.0, the development kit to 3
 _ADLER = 65521
+_WAIT = 1.0  # seconds before a bar is shown
 _DIGITS = 20  # of a length in bytes, and more
 
 
@@ -47,10 +49,13 @@ class Members:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def scan(path: Path, start: int = 0, stop: int | None = None, page_by_page: bool = False) -> Members:
+def scan(
+    path: Path, start: int = 0, stop: int | None = None, page_by_page: bool = False, told: bool = False
+) -> Members:
     """Return the members of the tar that lies in a file from byte `start` to `stop`; the data is skipped over.
 
-    `page_by_page` keeps the system from reading ahead, which only helps where members are small.
+    `page_by_page` keeps the system from reading ahead, which only helps where members are small. On a terminal, one
+    that takes more than a second is `told` to go on.
 
     Raises SourceProblem for a damaged or unfinished archive, a link, a device, a sparse file, a name that leads out of
     the archive, or a name that is there twice.
@@ -60,12 +65,19 @@ def scan(path: Path, start: int = 0, stop: int | None = None, page_by_page: bool
         if page_by_page and limit is not None and isinstance(file, io.FileIO) and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), start, limit - start, os.POSIX_FADV_RANDOM)
         found = Members()
-        for name, offset, size in _entries(path, file, start, limit):
-            _sort_in(path, found, name, offset, size)
+        with _bar(path, limit, told) as bar:
+            for name, offset, size in _entries(path, file, start, limit):
+                _sort_in(path, found, name, offset, size)
+                bar.update(offset + size - bar.n)
     if len(set(found.names)) != len(found.names):
         twice = next(name for name, count in Counter(found.names).items() if count > 1)
         raise SourceProblem(f"{path}: holds {shown(twice)} more than once.")
     return found
+
+
+def _bar(path: Path, size: int | None, told: bool) -> "tqdm[NoReturn]":
+    hidden = None if told else True  # None: but on a terminal
+    return tqdm(total=size, desc=f"indexing {path.name}", unit="B", unit_scale=True, disable=hidden, delay=_WAIT)
 
 
 def first_names(path: Path, count: int) -> list[str]:

@@ -18,9 +18,9 @@ def scans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     """The tars that were scanned, with a cache of its own."""
     found: list[Path] = []
 
-    def counted(path: Path, *more: Any) -> tars.Members:
+    def counted(path: Path, *more: Any, **named: Any) -> tars.Members:
         found.append(path)
-        return tars.scan(path, *more)
+        return tars.scan(path, *more, **named)
 
     monkeypatch.setattr(index, "scan", counted)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders import SourceProblem
-from loaders.formats import tars
+from loaders.formats import index, tars
 from publish.sample.archives import tar
 from tests.kit.archives import odd_tar
 from tests.kit.refusals import in_time
@@ -360,3 +361,21 @@ def test_any_damage_is_read_or_refused(tmp_path: Path, place: int, value: int, z
     path = write(tmp_path, gzip.compress(data, 1, mtime=0) if zipped else data)
     with suppress(SourceProblem):  # either is right, as long as nothing else is raised
         assert len(contents(path)) <= 3
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("wait", [0.0, 60.0])
+def test_a_scan_that_takes_long_is_shown_on_a_terminal(
+    wait: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tars, "_WAIT", wait)
+    for terminal, shown in ((_Terminal(), wait == 0), (io.StringIO(), False)):
+        path = tmp_path / f"{type(terminal).__name__}.tar"
+        path.write_bytes(tar((f"{n}.png", b"-") for n in range(20)))
+        monkeypatch.setattr(sys, "stderr", terminal)
+        index.members(path)
+        assert (f"indexing {path.name}" in terminal.getvalue()) == shown
