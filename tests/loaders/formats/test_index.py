@@ -61,8 +61,8 @@ def test_a_tar_that_is_replaced_while_it_is_scanned_is_scanned_again(
     path = written(tmp_path, FILES)
     counted: Any = vars(index)["scan"]
 
-    def replaced(path: Path) -> tars.Members:
-        found: tars.Members = counted(path)
+    def replaced(path: Path, **named: Any) -> tars.Members:
+        found: tars.Members = counted(path, **named)
         written(tmp_path, [("c", b""), *FILES])
         return found
 
