@@ -1,5 +1,7 @@
 """imagenet_resized: ImageNet at 8, 16, 32 and 64 pixels, with labels (Chrabaszcz, Loshchilov and Hutter 2017).
 
+Also at other sizes, by other filters and as center crops, as `publish.regenerate` makes them.
+
 Paper: https://arxiv.org/abs/1707.08819. Sizes and digests of the files: TensorFlow Datasets 4.9.10,
 `url_checksums/imagenet_resized.txt`. Labels keep the authors' order, less 1: 0 is kit fox.
 """

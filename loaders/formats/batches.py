@@ -31,6 +31,7 @@ from loaders.images import png
 U8 = npt.NDArray[np.uint8]
 _DEFLATE_LIMIT = 1032  # bytes that one compressed byte can stand for: https://zlib.net/zlib_tech.html
 _MOST_ROWS = 1_281_167  # of all batches together
+_MOST_BYTES = 10 << 30  # of a batch in a zip; upstream's have up to 1.6 GB, those of 147 pixels 8.3
 _LONGEST_NAME = 100  # bytes; ILSVRC's have up to 28
 _ARRAYS = ("data", "labels", "file_names")  # that are read; `mean` is not
 _SKIPPED = 1 << 22  # bytes of a compressed stream that are inflated at a time only to get past them
@@ -195,7 +196,7 @@ def _read(file: BinaryIO, count: int) -> bytearray:
 
 
 def _arrays(file: BatchFile) -> dict[str, Stored]:
-    member = find_zip_member(file.path, file.member) if file.member else None
+    member = find_zip_member(file.path, file.member, _MOST_BYTES) if file.member else None
     opens = member.open if member else partial(open_range, file.path)
     with reading(file.path, file.member or "the batch"), opens() as stream:
         start = stream.read(4)

@@ -20,7 +20,6 @@ from loaders.formats.untrusted import junk, reading
 
 _DIRECTORY_LIMIT = 4 << 20  # bytes: a dozen names come to less than one kB
 _END = 22  # bytes of a zip's last record, without a comment
-_MEMBER_LIMIT = 4 << 30  # the largest batch of upstream's has 1.6 GB
 _FACTOR, _SLACK = 64, 1 << 24  # of compressed bytes: photographs come to less than 2
 _SOURCE = 1 << 16  # compressed bytes read at a time
 _MARKS, _SPAN = 64, 4 << 20  # places in a deflated member from which it is inflated again, and bytes between two
@@ -164,7 +163,7 @@ class ZipMember:
         return f"{self.path}:{self.info.filename}"
 
 
-def find_zip_member(path: Path, name: str, most: int = _MEMBER_LIMIT) -> ZipMember:
+def find_zip_member(path: Path, name: str, most: int) -> ZipMember:
     """Return a member of a zip; raises SourceProblem for one that is encrypted or compressed otherwise.
 
     Also for one of more than `most` bytes, or of more than its compressed ones can honestly hold.

@@ -4,7 +4,6 @@ The first images are kept, small, for the pictures on the card: who draws them m
 integers and exact, so that they come out the same in any order and on any number of workers.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from loaders.images.jpeg import Damage
 from loaders.images.photographs import Photograph
 
 THUMBNAIL = 64  # photographs are squeezed to this many pixels a side for the mean image
-SHOWN = 48  # images that are kept of a split, at most 0.9 MB
+SHOWN = 48  # images that are kept of a split, at most 3 MB
 SQUARE = 80  # pixels a side of a photograph among them
 _FEW = 256  # so many values of at most 255 that their sum fits 16 bits, and that of their squares 24
 _FLOATS = 98_304  # floats converted at a time: 384 KB, which stay in a core's own cache
@@ -152,14 +151,17 @@ def _sum_of_images(pixels: U8) -> I64:
 def _squares(pixels: U8) -> I64:
     count, channels, size, _ = pixels.shape
     area = size * size
-    lane = math.gcd(area, _FEW)  # 256 squares of at most 255 sum to less than 2**24: exact in float32, in any order
+    whole = area - area % _FEW  # 256 squares of at most 255 sum to less than 2**24: exact in float32, in any order
     step = max(1, _FLOATS // (channels * area))
     floats, total = np.empty((step, channels, area), np.float32), _zeros(channels)
     for at in range(0, count, step):
         few = pixels[at : at + step].reshape(-1, channels, area)
         np.copyto(floats[: len(few)], few)
-        lanes = floats[: len(few)].reshape(len(few), channels, area // lane, lane)
-        total += np.vecdot(lanes, lanes).sum(axis=(0, 2), dtype=np.float64).astype(np.int64)
+        lanes = floats[: len(few), :, :whole].reshape(len(few), channels, whole // _FEW, _FEW)
+        rest = floats[: len(few), :, whole:]
+        for part, axes in ((lanes, (0, 2)), (rest, 0)):
+            if part.size:
+                total += np.vecdot(part, part).sum(axis=axes, dtype=np.float64).astype(np.int64)
     return total
 
 

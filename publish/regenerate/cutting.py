@@ -1,6 +1,6 @@
 """Rows cut into batches as the authors cut them, and batches put into files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from loaders import Problem, classes
-from loaders.formats.photos import I64, Photos
+from loaders.formats.photos import I64
 from publish.regenerate.chunks import rows
 from publish.regenerate.packing import MOST_PICKLED, Batch, Output
 from publish.regenerate.settings import BATCHES, Settings, batch_name
 from publish.regenerate.split import Split
 
 
-def check_pickles(settings: Settings, found: Mapping[str, Photos]) -> None:
+def check_pickles(settings: Settings, found: Mapping[str, Sized]) -> None:
     """Raise Problem when a batch is to be pickled that is larger than its protocol can say."""
     for split, photos in found.items() if settings.format == "pickle" else ():
         most = len(photos) - (BATCHES[split] - 1) * (len(photos) // BATCHES[split])

@@ -25,6 +25,7 @@ def test_names_are_taken_when_all_batches_of_all_splits_have_them() -> None:
     assert not are_named([Heads("train", [NONE, NONE]), Heads("validation", [NONE])], partial=False)
 
 
+@pytest.mark.keeps("S35")
 @pytest.mark.parametrize(
     "splits",
     [
@@ -39,6 +40,7 @@ def test_names_of_some_alone_are_refused_with_advice_and_left_out_with_leave(spl
     assert not are_named(splits, partial=True)
 
 
+@pytest.mark.keeps("S35")
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_name_that_a_split_has_twice_is_refused(partial: bool) -> None:
     splits = [Heads("train", [ONE, head("twice", [b"x", b"bcd"])])]

@@ -51,7 +51,7 @@ def test_pixels(size: int, count: int) -> None:
     same(of_batch(batch(pictures)), pictures)
 
 
-@pytest.mark.parametrize("size", [3, 8, 64])
+@pytest.mark.parametrize("size", [3, 8, 29, 64])
 @pytest.mark.parametrize("value", [0, 255])
 def test_pixels_all_of_one_value(size: int, value: int) -> None:
     """The largest sums there are: nothing overflows, and there is no deviation."""

@@ -1,19 +1,23 @@
 """A regeneration keeps the name of each row's photograph, and what is built from it has a column of them."""
 
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
 
-from loaders import imagenet_resized
+from loaders import Problem, imagenet_resized
 from publish import __main__ as cli
 from publish import check
 from publish.regenerate import __main__ as regenerate
+from publish.regenerate.cutting import check_pickles
+from publish.regenerate.settings import Settings
 from tests.kit import archives as kit
 from tests.kit import contract
-from tests.kit.regenerating import LABELS, PER_CLASS, Originals, center, members, plain_pillow, train_zips
+from tests.kit.regenerating import LABELS, PER_CLASS, Originals, center, lay_folders, members, plain_pillow, train_zips
 
 
 def made(source: Path, out: Path, *options: object) -> Path:
@@ -62,6 +66,31 @@ def test_pickles_hold_the_names_too(source: Path, archives: Path, tmp_path: Path
     one, two = (list(builder.as_streaming_dataset(split="train")) for builder in builders)
     assert one == two
     assert list(one[0]) == ["image", "label", "file_name"]
+
+
+def test_photographs_that_are_left_out_take_their_names_with_them(originals: Originals, tmp_path: Path) -> None:
+    """Wherever they stood in a batch, the others keep their own."""
+    source, broken = lay_folders(tmp_path / "in", originals), set()
+    for name, _, _ in originals.rows("train")[::9]:
+        (source / "train" / name.partition("_")[0] / name).write_bytes(b"no photograph")
+        broken.add(name)
+    out, known = made(source, tmp_path / "out", "--sizes", 8, "--allow-damaged"), files(originals, "train")
+    seen = set()
+    for _, batch in train_zips(out, 8):
+        for row, name in zip(batch["data"], batch["file_names"].tolist(), strict=True):
+            assert row.tobytes() == plain_pillow(known[name.decode()][0], 8)
+            seen.add(name.decode())
+    assert seen == set(known) - broken
+
+
+@pytest.mark.parametrize(("size", "is_refused"), [(105, False), (106, True), (147, True)])
+def test_a_batch_that_no_pickle_of_upstreams_holds_is_refused(size: int, is_refused: bool, tmp_path: Path) -> None:
+    """All of ILSVRC: 128,123 photographs in the last batch of train, and pickles of protocol 3 end at 4 GiB."""
+    settings = Settings(tmp_path, tmp_path, (8, size), format="pickle")
+    found = {"train": range(1_281_167), "validation": range(50_000)}
+    with pytest.raises(Problem, match=rf"128,123 photographs of {size} pixels") if is_refused else nullcontext():
+        check_pickles(settings, found)
+    check_pickles(replace(settings, format="npz"), found)
 
 
 @pytest.fixture(scope="module")
