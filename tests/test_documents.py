@@ -43,8 +43,11 @@ def blocks(name: str, text: str, *languages: str) -> list[Block]:
 
 
 def of_template(dataset: str) -> list[str]:
-    """Return the names of a card's Python blocks; the decoder's is filled in when the card is rendered."""
+    """Return the names of a sample's card's Python blocks; the decoder's is filled in when the card is rendered."""
     text = prose.template(dataset).replace("<!-- begin decoder -->\n", "```python\n```\n")
+    text = re.sub(
+        r"\{% if known %\}.*?\{% endif %\}\n(?=## )", "", text, flags=re.DOTALL
+    )  # no row of a sample is known
     return [block.name for block in blocks(dataset, text, "python")]
 
 
