@@ -205,10 +205,8 @@ def _train(found: Found, partial: bool) -> _Rows:
     absent = sorted(listed - {name.decode() for name in rows.names.tolist()})
     if absent and (not partial or not len(rows)):
         leave = ", or pass --allow-partial (allow_partial=True) to build from what is there" if len(rows) else ""
-        raise SourceProblem(
-            f"{archive.path}: {len(absent):,} of the {len(listed):,} files that {list_file.path.name} lists are not in "
-            f"it: {lists.some(absent)}. {_again(archive, list_file)}{leave}."
-        )
+        lacking = lists.lacking(archive.path, list_file.path, listed, absent)
+        raise SourceProblem(f"{lacking} {_again(archive, list_file)}{leave}.")
     if absent:
         place = "folder" if archive.files else "archive"
         skipped[f"{lists.ABSENT} {list_file.path.name}, not in the {place}"] = len(absent)

@@ -21,6 +21,7 @@ from loaders.base.heads import Heads, are_named, heads
 from loaders.base.lazy import lazy_builder
 from loaders.formats.batches import BatchFile, open_batch
 from loaders.formats.zips import zip_names
+from loaders.ilsvrc import lists
 from loaders.images import arrow, png
 from loaders.sources.batches import MEMBER, BatchSet, Kind, batch_number, whole
 from loaders.sources.folder import SourceFolder
@@ -86,7 +87,10 @@ def config(name: str) -> Config:
 def find(config: Config, folder: SourceFolder) -> Found:
     """Take each split in the first of the `FORMS` that it is there in."""
     found = forms.find(DATASET, FORMS, config, folder, _sources)
-    return replace(found, regenerated=folder.regenerated(config.name))
+    named = folder.find_unregistered(parsed(config.name).listed) if config.is_listed else None
+    beside = {"list": (replace(named, form=lists.FORM),)} if named else {}
+    archives = {**found.archives, **beside}
+    return replace(found, archives=archives, regenerated=folder.regenerated(config.name))
 
 
 def _find_npz_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:
@@ -197,7 +201,7 @@ def _plan_split(
         config.name,
         split,
         tuple(_jobs(config.name, heads, shard_rows(count, split), named)),
-        found.archives[split.name],
+        found.archives[split.name] + (found.archives.get("list", ()) if split.listed else ()),
         count * png.row_bytes(parsed(config.name).size),
         skipped,
         damaged,

@@ -84,6 +84,13 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(told) + (f" and {len(names) - len(told):,} more" if len(names) > len(told) else "")
 
 
+def lacking(where: Path, path: Path, listed: Collection[str], absent: Sequence[str]) -> str:
+    """Return the sentence that says which names on a list are not there, and how many."""
+    return (
+        f"{where}: {len(absent):,} of the {len(listed):,} files that {path.name} lists are not in it: {some(absent)}."
+    )
+
+
 def balance(names: Iterable[str]) -> str:
     """Say how many photographs there are on a list, and how they are spread over the classes."""
     return spread(Counter(name.partition("_")[0] for name in names).values())

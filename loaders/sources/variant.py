@@ -49,6 +49,11 @@ class Variant:
         """Return the name of the folder that loose batches of a split lie in."""
         return f"{self.stem}_{_SHORT[split]}"
 
+    @property
+    def listed(self) -> str:
+        """The name of the list of what is in train, where that is a part of ILSVRC's."""
+        return f"{self.folder('train')}.txt"
+
     def zips(self, split: str) -> list[str]:
         """Return the names of the zips of a split, each of which has as many of its batches."""
         parts = ("_part1", "_part2") if split == "train" and self.size >= _PARTED else ("",)

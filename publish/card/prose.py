@@ -62,7 +62,7 @@ def filled(manifest: Manifest, repository: str | None) -> str:
 
 @dataclass(frozen=True)
 class OwnList:
-    """A list of a person's own: its file, and how the rows of train are spread over the classes, in words."""
+    """A list of a person's own: its file, if that is known, and how train is spread over the classes, in words."""
 
     name: str
     sha256: str
@@ -75,11 +75,12 @@ def _own_lists(manifest: Manifest) -> dict[str, OwnList]:
 
 
 def _own_list(dataset: str, config: str, entries: Mapping[str, SplitEntry]) -> OwnList | None:
-    if config in (known.name for known in loaders.load(dataset).DATASET.configs) or "train" not in entries:
+    if not loaders.load(dataset).config(config).is_listed or "train" not in entries:
         return None
     train = entries["train"]
     named = next((source for source in train.sources if source.form == lists.FORM), None)
-    return OwnList(named.name, named.sha256 or "", lists.spread(train.labels)) if named else None
+    name, sha256 = (named.name, named.sha256 or "") if named else ("", "")
+    return OwnList(name, sha256, lists.spread(train.labels))
 
 
 def _named(entries: Mapping[str, SplitEntry]) -> set[str]:

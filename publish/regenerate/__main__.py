@@ -7,7 +7,7 @@ steps: https://github.com/PatrykChrabaszcz/Imagenet32_Scripts), and `python -m p
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from loaders import MissingSources
 from loaders.files.places import is_local
+from loaders.ilsvrc import lists
 from loaders.images.photographs import FILTERS, UPSTREAM
 from loaders.images.png import LARGEST
 from loaders.sources.variant import SIZES, SMALLEST
@@ -32,6 +33,7 @@ _EXAMPLES = """examples:
   python -m publish.regenerate --source ILSVRC --out DIR --sizes 48 64 --crop center
   python -m publish --config imagenet_resized --source DIR              build upstream's four from them
   python -m publish --config imagenet_resized/48x48-center --source DIR
+  python -m publish.regenerate --source ILSVRC --out DIR --sizes 32 --names few.txt     32x32-few, of a list alone
 
 ILSVRC is a folder with ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, or with what they unpack to (train/WNID/,
 val/ or val/WNID/), or Kaggle's ILSVRC/Data/CLS-LOC. A run that was stopped goes on when the same command is run again.
@@ -77,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="keep every N-th class; labels stay",
     )
+    add("--names", type=place, metavar="FILE", help="train on these alone, a photograph's name a line: few.txt")
     add(
         damage.LEAVE,
         action="store_true",
@@ -104,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"--resample {options.resample}: is the filter of squeezed photographs. Center crops are scaled by BOX and "
             "BICUBIC, as ADM and EDM scale them: leave out --resample or --crop center"
         )
+    if options.names and options.subsample > 1:
+        parser.error("--names and --subsample both say what to train on: leave one of them out")
     return exits.exit_code(lambda: _regenerate(options), options.out)
 
 
@@ -111,6 +116,9 @@ def _regenerate(options: argparse.Namespace) -> int:
     from publish.regenerate import run
 
     settings = _settings(options)
+    if options.names:
+        lists.name_of(options.names)
+        print(f"{options.names}: {lists.balance(lists.read(options.names))}", file=sys.stderr)
     started = time.perf_counter()
     with crew_of(options) as crew, closing(Progress()) as progress:
         made = run.run(settings, crew, progress)
@@ -118,7 +126,7 @@ def _regenerate(options: argparse.Namespace) -> int:
         for worker, share in sorted(progress.shares.items()):
             print(f"{worker}: {share.rows:,} photographs", file=sys.stderr)
     _summary(made, settings.out, time.perf_counter() - started)
-    _warn(made, options.subsample)
+    _warn(made, {"validation"} if options.names else set() if options.subsample > 1 else {"train", "validation"})
     return 0
 
 
@@ -153,8 +161,11 @@ def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
         print(f"\n{photos:,} photographs in {seconds:.1f} s ({photos / seconds:,.0f} images/s), in {out}/")
 
 
-def _warn(made: "Sequence[Made]", subsample: int) -> None:
-    """Say what a person would otherwise find out in training: photographs left out or damaged, originals that lack."""
+def _warn(made: "Sequence[Made]", whole: Collection[str]) -> None:
+    """Say what a person would otherwise find out in training: photographs left out or damaged, originals that lack.
+
+    `whole` are the splits that should have all of ILSVRC's.
+    """
     from loaders.ilsvrc.layout import COUNTS
     from loaders.sources.sidecar import SIDECAR
 
@@ -166,7 +177,7 @@ def _warn(made: "Sequence[Made]", subsample: int) -> None:
         for kind, count in sorted(kinds.items()):
             print(f"skipped: {count:,} of {split}: {kind}", file=sys.stderr)
     for split, rows in made[0].rows.items():
-        if subsample == 1 and rows != COUNTS[split]:
+        if split in whole and rows != COUNTS[split]:
             print(f"warning: {rows:,} photographs of {split}; ILSVRC has {COUNTS[split]:,}", file=sys.stderr)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from loaders import Problem, classes
-from loaders.formats.photos import I64
+from loaders.formats.photos import I64, Photos
 from publish.regenerate.chunks import rows
-from publish.regenerate.packing import MOST_PICKLED, Batch, Output
+from publish.regenerate.packing import MOST_PICKLED, Batch, ListOutput, Output
 from publish.regenerate.settings import BATCHES, Settings, batch_name
 from publish.regenerate.split import Split
 
@@ -29,7 +29,7 @@ def check_pickles(settings: Settings, found: Mapping[str, Sized]) -> None:
 
 def outputs(
     settings: Settings, sizes: tuple[int, ...], splits: Mapping[str, Split], stage: Path, whole: Path
-) -> Iterator[Output]:
+) -> Iterator[Output | ListOutput]:
     """Yield every file to write, the largest first."""
     cuts = {name: list(_cuts(name, split)) for name, split in splits.items()}
     for size in sorted(sizes, reverse=True):
@@ -37,7 +37,17 @@ def outputs(
             name: [_batch(cut, splits[name], stage, sizes, size) for cut in cut_up] for name, cut_up in cuts.items()
         }
         for name, (split, numbers) in settings.files(size).items():
-            yield Output(whole, name, tuple(batches[split][n] for n in numbers))
+            if numbers:
+                yield Output(whole, name, tuple(batches[split][n] for n in numbers))
+            else:
+                yield ListOutput(whole, name, list_of(settings, splits[split].photos))
+
+
+def list_of(settings: Settings, train: Photos) -> bytes:
+    """Return the list of what train has: the one that was given as it is, or what a subsample keeps, by name."""
+    if settings.names:
+        return settings.names.read_bytes()
+    return b"".join(name + b"\n" for name in sorted(train.names.tolist()))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from loaders import Archive, MissingSources, SourceProblem
 from loaders import imagenet2012_subset as subset
 from loaders.base.dataset import Config, Split
 from loaders.base.obtain import missing_message
-from loaders.ilsvrc import layout, photos
+from loaders.ilsvrc import layout, lists, photos
 from loaders.ilsvrc.choice import of_classes
 from loaders.ilsvrc.photos import Held
 from loaders.sources.folder import SourceFolder
@@ -25,21 +25,30 @@ class Originals:
     archives: Mapping[str, Archive]
 
 
-def find(source: Path, every: int = 1) -> Originals:
+def find(source: Path, every: int = 1, names: Path | None = None) -> Originals:
     """Return the photographs in a folder, of every `every`-th class by sorted WordNet id, as they are best read.
 
-    Of validation, those of the classes that train has. Raises MissingSources when a split is not there; SourceProblem
-    for what `photos.train`, `photos.numbered` and `of_classes` do, and for two forms that disagree.
+    Of train, those on the list `names`, if there is one; of validation, those of the classes that train has. Raises
+    MissingSources when a split is not there; SourceProblem for what `photos.train`, `photos.numbered`, `of_classes` and
+    `lists.read` do, for a listed photograph that is not there, and for two forms that disagree.
     """
     folder = SourceFolder(source)
     archives = archives_of(folder, _SPLITS)
-    train = photos.train(archives["train"].path, every)
+    train = _listed(archives["train"].path, names) if names else photos.train(archives["train"].path, every)
     if not len(train.photos):
         raise SourceProblem(f"{archives['train'].path}: holds no photographs.")
     validation = photos.numbered(archives["validation"].path, "validation", _labels(folder))
     labels = {*train.photos.labels.tolist()}
     held = {"train": train, "validation": of_classes(validation, labels, counted=every == 1)}
     return Originals({split: Held(each.photos.as_stored(), each.skipped) for split, each in held.items()}, archives)
+
+
+def _listed(root: Path, names: Path) -> Held:
+    listed = set(lists.read(names))
+    held = photos.train(root, only=listed)
+    if absent := sorted(listed - {name.decode() for name in held.photos.names.tolist()}):
+        raise SourceProblem(f"{lists.lacking(root, names, listed, absent)} Mend the list, or look for them.")
+    return held
 
 
 def archives_of(folder: SourceFolder, splits: Sequence[str]) -> dict[str, Archive]:

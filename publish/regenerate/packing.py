@@ -6,6 +6,7 @@ A batch is up to 1.6 GB; what is held of it is a few MB. The same rows are the s
 entropy coder has one setting.
 """
 
+import hashlib
 import io
 import pickle
 import struct
@@ -105,6 +106,22 @@ class Output:
 
     def _file(self, place: Path) -> File:
         return File(self.name, place.stat().st_size, sha256_of(place))
+
+
+@dataclass(frozen=True)
+class ListOutput:
+    """A list of photographs to write. Called in a worker."""
+
+    folder: Path
+    name: str
+    content: bytes
+
+    def __call__(self) -> File:
+        """Write it, and return what the sidecar says of it. Raises OSError."""
+        with written(self.folder / self.name) as temporary, temporary.open("wb") as file:
+            file.write(self.content)
+            to_disk(file)
+        return File(self.name, len(self.content), hashlib.sha256(self.content).hexdigest())
 
 
 def _write_zip(file: IO[bytes], batches: Sequence[Batch]) -> None:

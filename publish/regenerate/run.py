@@ -30,9 +30,9 @@ from publish.console import damage
 from publish.console.progress import Progress
 from publish.regenerate import placing
 from publish.regenerate.chunks import chunks, joined, stamp_of, take
-from publish.regenerate.cutting import check_pickles, outputs
+from publish.regenerate.cutting import check_pickles, list_of, outputs
 from publish.regenerate.originals import find
-from publish.regenerate.packing import File, Output
+from publish.regenerate.packing import File, ListOutput, Output
 from publish.regenerate.settings import Settings
 from publish.regenerate.split import Split, order_of
 from publish.results import PARTIAL
@@ -74,7 +74,7 @@ def run(settings: Settings, crew: Crew, progress: Progress) -> list[Made]:
     with locked(settings.out):
         listed = placing.sidecar(settings.out, names)
         placing.remove_unvouched(settings.out, listed.files)
-        originals = find(settings.source, settings.subsample)
+        originals = find(settings.source, settings.subsample, settings.names)
         found = {split: each.photos for split, each in originals.held.items()}
         check_pickles(settings, found)
         key = _key(settings, found)
@@ -110,6 +110,7 @@ def _key(settings: Settings, found: Mapping[str, Photos]) -> str:
     """Return what names the content: the photographs, the settings, and the libraries that decode and resize."""
     libraries = [PIL.__version__, features.version("libjpeg_turbo"), features.version("jpg"), simplejpeg.__version__]
     chosen = [settings.squaring, settings.format, settings.subsample, settings.seed]
+    chosen += [hashlib.sha256(list_of(settings, found["train"])).hexdigest()] if settings.names else []
     facts = [_FORMAT, libraries, chosen, {split: photos.identity for split, photos in found.items()}]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -197,7 +198,7 @@ def _spill_all(
         progress.count(finished.worker, receipt.photos)
 
 
-def _pack(outputs: Sequence[Output], crew: Crew) -> dict[str, File]:
+def _pack(outputs: Sequence[Output | ListOutput], crew: Crew) -> dict[str, File]:
     """Write the files, and return what the sidecar is to say of each."""
     tasks: list[Task[File]] = [Task(output.name, output) for output in outputs]
     return {finished.value.name: finished.value for finished in crew.run([[task] for task in tasks])}
