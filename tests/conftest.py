@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ settings.load_profile("any machine")
 # The same by libyaml, ten times as fast: a card names a thousand classes for each config, and is read all the time.
 yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_ASKED_TO_END = signal.getsignal(signal.SIGTERM)
 # The libraries read these when they are first imported, which is before any fixture runs.
 _CACHES = tempfile.mkdtemp(prefix="imagenet-variants-tests-")
 atexit.register(shutil.rmtree, _CACHES, ignore_errors=True)
@@ -54,6 +56,14 @@ def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
     from tests.kit import building
 
     return building.shared(sample, tmp_path_factory, worker_id)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were() -> Iterator[None]:
+    """Undo what a command that was run in this process does to SIGTERM: a pool's forks would survive the pool's end."""
+    signal.signal(signal.SIGTERM, _ASKED_TO_END)
+    yield
+    signal.signal(signal.SIGTERM, _ASKED_TO_END)
 
 
 @pytest.fixture

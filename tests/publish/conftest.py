@@ -1,6 +1,5 @@
 """One build of the whole sample, shared by the tests that only look at it."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +9,6 @@ from tests.kit import archives, building
 from tests.kit.forks import Forks
 from tests.kit.hub import Hub
 from tests.kit.pushing import Desk, desks
-
-
-@pytest.fixture
-def signals() -> Iterator[None]:
-    """Put back what `main` does to the signals of this process."""
-    old = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, old)
 
 
 @pytest.fixture(scope="session")

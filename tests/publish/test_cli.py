@@ -25,7 +25,6 @@ CONFIGS = [f"{name}/{config.name}" for name in loaders.names() for config in loa
 TOKEN = "hf_" + "Q" * 34
 
 
-@pytest.mark.usefixtures("signals")
 class TestInThisProcess:
     """Answers that need no build."""
 

@@ -65,7 +65,6 @@ def draw(source: Path, out: Path, capsys: pytest.CaptureFixture[str], *options: 
     return said
 
 
-@pytest.mark.usefixtures("signals")
 def test_every_form_gives_the_same_list(
     sources: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,7 +85,6 @@ def test_every_form_gives_the_same_list(
     says(said_of_another, str(outs[0]), "is another list")
 
 
-@pytest.mark.usefixtures("signals")
 def test_what_cannot_be_drawn(sources: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     says(draw(sources[0], tmp_path / "my-list.txt", capsys, "--per-class", 1, code=1), "such as few.txt")
     says(draw(sources[0], tmp_path / "few.txt", capsys, "--per-class", 900, code=1), "takes 900 of each class")

@@ -114,7 +114,6 @@ def test_a_name_that_is_none(
 
 
 @pytest.mark.parametrize("find", [lambda name: check.main([name]), lambda name: preview.find(name, "main")])
-@pytest.mark.usefixtures("signals")
 def test_a_repository_without_a_name(find: Callable[[str], int], capsys: pytest.CaptureFixture[str]) -> None:
     try:
         assert find("") == 1

@@ -30,7 +30,6 @@ def publish(few: Path, capsys: pytest.CaptureFixture[str], *options: object, con
     return said
 
 
-@pytest.mark.usefixtures("signals")
 def test_a_list_is_published_and_another_is_another_source(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = few.parent / "hub" / SUBSET
     said = publish(few, capsys, "--allow-partial")
@@ -60,7 +59,6 @@ def test_a_list_is_published_and_another_is_another_source(few: Path, capsys: py
     says((out / "README.md").read_text(), "no sample of SimCLR's", "`1pct` (the default) and `few`")
 
 
-@pytest.mark.usefixtures("signals")
 def test_what_a_list_lacks_is_told_on_the_card(few: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with few.open("a") as file:
         file.write("n01440764_999.JPEG\n")
@@ -69,7 +67,6 @@ def test_what_a_list_lacks_is_told_on_the_card(few: Path, capsys: pytest.Capture
     says(card, "few train has 3 of 4 rows", "| skipped: listed in few.txt, not in the archive | 1 |")
 
 
-@pytest.mark.usefixtures("signals")
 def test_what_does_not_go_together_is_refused_before_anything_is_looked_for(
     few: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

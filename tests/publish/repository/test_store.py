@@ -17,7 +17,7 @@ from tests.publish.build.test_build import other_train
 
 
 @pytest.fixture
-def out(signals: None) -> Path:
+def out() -> Path:
     """A store of this process, for repositories."""
     return place(f"memory://{uuid.uuid4().hex}")
 
