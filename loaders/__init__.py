@@ -9,6 +9,8 @@ imports `datasets`, which takes a second or two, until a `Builder` is asked for.
 import difflib
 import importlib
 import pkgutil
+import re
+from collections.abc import Iterable
 from typing import cast
 
 from loaders._errors import MissingSources, Problem, SourceProblem, UnknownConfig
@@ -31,6 +33,7 @@ __all__ = [
     "Split",
     "SplitPlan",
     "UnknownConfig",
+    "in_order",
     "load",
     "names",
     "select",
@@ -60,7 +63,7 @@ def select(wanted: list[str]) -> dict[str, list[str]]:
         for name in names() if word == "all" else [dataset]:
             configs = [_known(word, name, config)] if config else [known.name for known in load(name).DATASET.configs]
             chosen.setdefault(name, []).extend(configs)
-    return {name: _in_order(name, configs) for name, configs in chosen.items()}
+    return {name: in_order(name, configs) for name, configs in chosen.items()}
 
 
 def _known(word: str, name: str, config: str) -> str:
@@ -70,9 +73,15 @@ def _known(word: str, name: str, config: str) -> str:
         raise _unknown(word) from None
 
 
-def _in_order(name: str, configs: list[str]) -> list[str]:
-    listed = [known.name for known in load(name).DATASET.configs]
-    return [config for config in dict.fromkeys([*listed, *sorted(configs)]) if config in configs]
+def in_order(dataset: str, configs: Iterable[str]) -> list[str]:
+    """Return configs, each once: a dataset's own in its order, then the others by their numbers and names."""
+    listed = [known.name for known in load(dataset).DATASET.configs]
+    wanted = set(configs)
+    return [name for name in listed if name in wanted] + sorted(wanted - set(listed), key=_by_number)
+
+
+def _by_number(config: str) -> list[tuple[int, str]]:
+    return [(int(digits or 0), word) for digits, word in re.findall(r"([0-9]*)([^0-9]*)", config)]
 
 
 def _unknown(word: str) -> UnknownConfig:
@@ -82,4 +91,7 @@ def _unknown(word: str) -> UnknownConfig:
         short[name] for name in difflib.get_close_matches(word.rpartition("/")[2], list(short), 3)
     ]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return UnknownConfig(f"There is no dataset or config {word!r}.{hint} `python -m publish --list` shows all of them.")
+    dataset = word.partition("/")[0]
+    others = load(dataset).DATASET.others if dataset in names() else ""
+    more = f" Also, built when named: {others}." if others else ""
+    return UnknownConfig(f"There is no dataset or config {word!r}.{hint}{more} `python -m publish --list` shows all.")

@@ -27,7 +27,7 @@ from loaders.sources.batches import MEMBER, BatchSet, Kind, batch_number, whole
 from loaders.sources.folder import SourceFolder
 from loaders.sources.listing import plain_name
 from loaders.sources.source import Archive, Archives, Found, Source
-from loaders.sources.variant import SIZES, parsed
+from loaders.sources.variant import SIZES, SMALLEST, parsed
 
 _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
 _BATCHES = 10
@@ -71,6 +71,7 @@ DATASET = Dataset(
     title="Downsampled ImageNet, 8x8 to 64x64",
     configs=tuple(Config(f"{size}x{size}", _splits(size)) for size in SIZES),
     label_order="clsloc",
+    others=f"what publish.regenerate makes of {SMALLEST} to {png.LARGEST} pixels, such as 48x48 and 64x64-center",
 )
 
 

@@ -97,6 +97,9 @@ def _list() -> int:
             splits = ", ".join(f"{split.name} {split.rows:,}{_if_there(split)}" for split in config.splits)
             rows.append((f"{name}/{config.name}", splits))
     print(table(("config", "splits"), rows))
+    for name in loaders.names():
+        if others := loaders.load(name).DATASET.others:
+            print(f"\nAlso of {name}, built when named: {others}.")
     return 0
 
 

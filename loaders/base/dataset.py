@@ -77,6 +77,7 @@ class Dataset:
     has_file_name: bool = False
     gated: bool = True
     version: str = "1.0.0"
+    others: str = ""  # configs that are built when they are named, in words
 
     @property
     def default(self) -> Config:

@@ -47,7 +47,8 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
         return
     heads = [f"`{config}`" for config, _, _, _ in same]
     cells = [_image(path, f"the same images in {config}, {split}") for config, split, _, path in same]
-    yield f"**The same images in {len(same)} sizes**, the first of {same[0][1]}, every pixel a square:"
+    several = "sizes" if len({config.partition("-")[0] for config, _, _, _ in same}) == len(same) else "configs"
+    yield f"**The same images in {len(same)} {several}**, the first of {same[0][1]}, every pixel a square:"
     yield _table([heads, cells])
 
 

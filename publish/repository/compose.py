@@ -59,9 +59,7 @@ def merged(dataset: str, old: Manifest | None, splits: Sequence[Ready], texts: M
         configs[config] = {}
     for split in splits:
         _enter(configs, split)
-    known = [config.name for config in loaders.load(dataset).DATASET.configs]
-    names = [name for name in [*known, *sorted(set(configs) - set(known))] if name in configs]
-    ordered = {name: _in_order(dataset, name, configs[name]) for name in names}
+    ordered = {name: _in_order(dataset, name, configs[name]) for name in loaders.in_order(dataset, configs)}
     files = {"classes.tsv": hashlib.sha256(texts["classes.tsv"]).hexdigest()} if "classes.tsv" in texts else {}
     now = Manifest(dataset, ordered, files, _written_with())
     # The releases of libraries are told of what was built with them: of the same content, the old ones stay true.

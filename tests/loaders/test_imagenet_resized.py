@@ -123,8 +123,15 @@ def test_upstreams_sizes_have_the_shards_that_they_had() -> None:
 
 @pytest.mark.parametrize("name", ["8x8-box", "8x16", "8x8-", "3x3", "148x148", "32x32-squash", "32x32-few-center"])
 def test_no_other_config_is_made_up(name: str) -> None:
-    with pytest.raises(loaders.UnknownConfig, match="Did you mean"):
+    with pytest.raises(loaders.UnknownConfig, match=r"Did you mean.* Also, built when named: .* of 4 to 147 pixels"):
         loaders.select([f"imagenet_resized/{name}"])
+
+
+def test_configs_are_in_the_order_of_their_sizes_behind_upstreams() -> None:
+    names = ["147x147", "64x64-few", "33x33", "64x64", "4x4", "64x64-center", "8x8"]
+    wanted = ["8x8", "64x64", "4x4", "33x33", "64x64-center", "64x64-few", "147x147"]
+    assert loaders.in_order("imagenet_resized", names) == wanted
+    assert loaders.select([f"imagenet_resized/{name}" for name in names]) == {"imagenet_resized": wanted}
 
 
 def test_an_archive_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
