@@ -2,10 +2,11 @@
 
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,16 @@ TOKEN = "hf_worker0123456789"
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster, the Hub it publishes to, and an S3-compatible store; `env` is of a machine that may use both."""
+    """A cluster, the Hub it publishes to, and an S3-compatible store; `env` is of a machine that may use all."""
 
     cluster: Cluster
     hub: Hub
+    store: Any
     env: dict[str, str]
+
+    def fetch(self, path: str, folder: Path) -> None:
+        """Copy what lies in the store at a path."""
+        self.store.get(path, f"{folder}/", recursive=True)
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +46,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         cluster = Cluster(folder, env)
         try:
             store.wait_until(lambda: _answers(port))
-            cluster.begin(4)
-            yield Site(cluster, hub, env)
+            cluster.begin(3)
+            yield Site(cluster, hub, _client(env), env)
         finally:
             cluster.end()
             store.kill()
@@ -64,6 +70,15 @@ def _credentials(port: int) -> dict[str, str]:
     }
 
 
+def _client(env: Mapping[str, str]) -> Any:
+    """Return the store as this process sees it, without what others have put there meanwhile kept in mind."""
+    s3fs = pytest.importorskip("s3fs", reason="needs the extra 's3'")
+    keys = {"key": env["AWS_ACCESS_KEY_ID"], "secret": env["AWS_SECRET_ACCESS_KEY"]}
+    return s3fs.S3FileSystem(
+        **keys, endpoint_url=env["AWS_ENDPOINT_URL"], use_listings_cache=False, skip_instance_cache=True
+    )
+
+
 def _answers(port: int) -> bool:
     with suppress(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
@@ -73,9 +88,9 @@ def _answers(port: int) -> bool:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive of four shards that take seconds each: their photographs are decoded, each once."""
+    """An archive of four shards that take a second each: their photographs are decoded, each once."""
     folder = tmp_path_factory.mktemp("large")
-    photo = writers.jpeg(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8))
+    photo = writers.jpeg(np.random.default_rng(0).integers(0, 256, (240, 240, 3), np.uint8))
     config = "matched-frequency"
     rows = [(n % 1000, writers.v2_name(config, n, n % 1000), photo) for n in range(2400)]
     writers.write_v2(folder, config, [(str(label), name, photo) for label, name, photo in rows])
