@@ -3,10 +3,13 @@
 import io
 import os
 import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -16,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tests.kit import building
+from tests.kit.forks import PREVIEW, Forks, Job
 
 COMMAND = (sys.executable, "-m", "publish.preview")
 CHROMIUM = Path("/usr/bin/chromium")
@@ -31,9 +35,40 @@ def launch_settings() -> dict[str, Any]:
     return {"executable_path": str(CHROMIUM), "args": [*FLAGS, *(["--no-sandbox"] if os.getuid() == 0 else [])]}
 
 
+class Previews:
+    """What forks the command: Gradio alone takes three seconds of a processor to import."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+        own = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder)}
+        self._folder, self._count = folder, count()
+        self._forks = Forks({**(env or building.environment()), **own}, folder, PREVIEW)
+
+    @contextmanager
+    def served(self, *arguments: object) -> Iterator[str]:
+        """Run the command until the end of the block and give the address that it says."""
+        output = self._folder / f"output{next(self._count)}"
+        pid = self._forks.begin(Job("publish.preview", [*map(str, arguments), "--port", "0"], str(output)))
+        try:
+            yield self._address(output)
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            self._forks.end(pid)
+
+    def _address(self, output: Path) -> str:
+        deadline = time.monotonic() + _SECONDS
+        while not (output.exists() and output.read_text().endswith("\n")):
+            assert time.monotonic() < deadline, "the preview did not start"
+            time.sleep(0.01)
+        return _said(output.read_text())
+
+    def close(self) -> None:
+        """End what forks."""
+        self._forks.close()
+
+
 @contextmanager
 def served(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Run the command until the end of the block and give the address that it says."""
+    """The same by a process of its own, from its start."""
     words = [*COMMAND, *(str(argument) for argument in arguments), "--port", "0"]
     environment = building.environment() if env is None else dict(env)
     process = subprocess.Popen(words, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
@@ -48,7 +83,10 @@ def served(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] |
 
 def _address(output: IO[str]) -> str:
     ready, _, _ = select.select([output], [], [], _SECONDS)
-    said = output.readline() if ready else ""
+    return _said(output.readline() if ready else "")
+
+
+def _said(said: str) -> str:
     assert " is shown at " in said, f"the preview did not start: {said!r}"
     return said.split(" is shown at ")[1].split()[0]
 

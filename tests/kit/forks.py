@@ -6,6 +6,7 @@ turned here that no option turns: `hurry` divides every wait of the process, `ti
 server (seconds), and `shards` is how many shards a train split is cut into.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,11 +42,17 @@ class Job:
     shards: int | None = None
 
 
-class Forks:
-    """The server's handle: one command at a time."""
+# What every command imports, and what a read-back by `datasets` imports when it comes to it.
+_USUAL = ("aiohttp", "datasets", "fsspec.implementations.http", "publish.__main__", "publish.build.run")
+PUBLISHING = (*_USUAL, "publish.hub.push", "publish.check", "publish.withdraw")
+PREVIEW = ("publish.preview.place", "publish.preview.serve", "publish.preview.page")
 
-    def __init__(self, environment: Mapping[str, str], cwd: Path) -> None:
-        command = [sys.executable, "-m", "tests.kit.forks"]
+
+class Forks:
+    """The server's handle: commands one after the other, or begun and stopped, as many at once as one likes."""
+
+    def __init__(self, environment: Mapping[str, str], cwd: Path, modules: Sequence[str] = PUBLISHING) -> None:
+        command = [sys.executable, "-m", "tests.kit.forks", *modules]
         self._server = subprocess.Popen(
             command, env=dict(environment), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -53,14 +60,22 @@ class Forks:
 
     def run(self, job: Job) -> int:
         """Run a command to its end and return its exit code, the signal's negative number if it was killed."""
-        assert self._server.stdin
-        self._server.stdin.write(json.dumps(asdict(job)) + "\n")
-        self._server.stdin.flush()
-        self.pid = self._answer()
-        return self._answer()
+        self.pid = self.begin(job)
+        return self.end(self.pid)
 
-    def _answer(self) -> int:
+    def begin(self, job: Job) -> int:
+        """Start a command, and return the number of its process."""
+        return self._asked(asdict(job))
+
+    def end(self, pid: int) -> int:
+        """Wait for the end of a command that was begun, and return its exit code."""
+        return self._asked(pid)
+
+    def _asked(self, what: object) -> int:
+        assert self._server.stdin
         assert self._server.stdout
+        self._server.stdin.write(json.dumps(what) + "\n")
+        self._server.stdin.flush()
         return int(self._server.stdout.readline())
 
     def close(self) -> None:
@@ -72,26 +87,20 @@ class Forks:
             self._server.stdout.close()
 
 
-def serve(lines: IO[str]) -> None:
-    """Fork a process for each line."""
+def serve(modules: Sequence[str], lines: IO[str]) -> None:
+    """Fork a process for each line that is a job, and wait for the one that another line names."""
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as `tests.conftest`
-    for module in (
-        "aiohttp",
-        "datasets",
-        "fsspec.implementations.http",
-        "publish.__main__",
-        "publish.build.run",
-        "publish.hub.push",
-        "publish.check",
-        "publish.withdraw",
-    ):
+    for module in modules:
         importlib.import_module(module)
-    for line in lines:
+    gc.freeze()  # or each process would copy what it looks through
+    for asked in map(json.loads, lines):
+        if isinstance(asked, int):
+            print(os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1]), flush=True)
+            continue
         pid = os.fork()
         if not pid:
-            os._exit(_become(Job(**json.loads(line))))
+            os._exit(_become(Job(**asked)))
         print(pid, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
 def _become(job: Job) -> int:
@@ -146,4 +155,4 @@ def _cut(count: int, rows: int, split: Split) -> list[int]:
 
 
 if __name__ == "__main__":
-    serve(sys.stdin)
+    serve(sys.argv[1:], sys.stdin)

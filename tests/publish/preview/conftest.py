@@ -1,13 +1,14 @@
 """One build of the sample, one command that shows it, and one browser, shared by the tests that only look."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit import building
-from tests.kit.browsing import CHROMIUM, Viewer, launch_settings, served
+from tests.kit.browsing import CHROMIUM, Previews, Viewer, launch_settings
 
 
 @pytest.fixture(scope="session")
@@ -17,9 +18,16 @@ def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 
 
 @pytest.fixture(scope="session")
-def address(built: Path) -> Iterator[str]:
+def previews(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Previews]:
+    """What forks previews of folders."""
+    with closing(Previews(tmp_path_factory.mktemp("previews"))) as previews:
+        yield previews
+
+
+@pytest.fixture(scope="session")
+def address(built: Path, previews: Previews) -> Iterator[str]:
     """The address of the preview of all of them."""
-    with served(built) as address:
+    with previews.served(built) as address:
         yield address
 
 

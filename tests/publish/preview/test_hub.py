@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.kit import building, making
-from tests.kit.browsing import COMMAND, Viewer, served
+from tests.kit.browsing import COMMAND, Previews, Viewer
 from tests.kit.hub import Hub, running
 
 NAME, TOKEN = "lab/imagenet_resized", "hf_secret0123456789"
@@ -31,12 +32,17 @@ def hub(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple
         yield hub, env
 
 
-def test_it_is_shown_as_the_folder_is(
-    hub: tuple[Hub, dict[str, str]], built: Path, open_tab: Callable[..., Viewer], address: str
-) -> None:
+@pytest.fixture(scope="module")
+def on_hub(hub: tuple[Hub, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Previews]:
+    """What forks previews with the login of that person."""
+    with closing(Previews(tmp_path_factory.mktemp("previews"), hub[1])) as previews:
+        yield previews
+
+
+def test_it_is_shown_as_the_folder_is(on_hub: Previews, open_tab: Callable[..., Viewer], address: str) -> None:
     folder = open_tab().open(address, "imagenet_resized")
-    with served(NAME, env=hub[1]) as on_hub:
-        viewer = open_tab().open(on_hub)
+    with on_hub.served(NAME) as there:
+        viewer = open_tab().open(there)
         assert (viewer.rows, viewer.sources) == (folder.rows, folder.sources)
         line = f'ds = load_dataset("{NAME}", "8x8", split="train")'
         viewer.tab.wait_for_function(
@@ -57,19 +63,20 @@ def pictures(viewer: Viewer) -> list[str]:
     return found
 
 
-def test_a_shard_is_fetched_once(hub: tuple[Hub, dict[str, str]], built: Path, open_tab: Callable[..., Viewer]) -> None:
+def test_a_shard_is_fetched_once(
+    hub: tuple[Hub, dict[str, str]], on_hub: Previews, built: Path, open_tab: Callable[..., Viewer]
+) -> None:
     """Into the library's cache: turning its pages, and showing it again tomorrow, fetches nothing of it."""
-    place, env = hub
     shard = making.shard_of(built / "imagenet_resized", "32x32").stat().st_size
     for most in (1.5 * shard, shard / 2):
-        with served(NAME, env=env) as address:
+        with on_hub.served(NAME) as address:
             viewer = open_tab().open(address)
-            first = len(place.requests)
+            first = len(hub[0].requests)
             viewer.choose("config", "32x32")
             viewer.press("Next 100")
             viewer.press("Next 100")
             assert viewer.numbers == list(range(200, 300))
-            assert sum(request.bytes_sent for request in place.requests[first:]) < most
+            assert sum(request.bytes_sent for request in hub[0].requests[first:]) < most
 
 
 def test_who_may_not_read_it_is_told(hub: tuple[Hub, dict[str, str]]) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from publish.preview import markup
 from publish.preview.rows import Page, Row
 from tests.kit import making
-from tests.kit.browsing import Viewer, served
+from tests.kit.browsing import Previews, Viewer
 
 LONG = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerkbauunte"
 NAMES = [
@@ -41,12 +41,14 @@ def image(width: int, height: int, kind: str, seed: int = 0) -> bytes:
     return file.getvalue()
 
 
-def test_nothing_that_a_dataset_says_is_run(built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]) -> None:
+def test_nothing_that_a_dataset_says_is_run(
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
+) -> None:
     repository = making.copied(built, tmp_path)
     making.with_rows(repository, [image(8, 8, "PNG", i) for i in range(4)], range(4), NAMES)
     text = (repository / "README.md").read_text()
     (repository / "README.md").write_text(text.partition("\n# ")[0] + "\n" + CARD)
-    with served(repository) as address:
+    with previews.served(repository) as address:
         viewer = open_tab().open(address)
         viewer.choose("split", making.SPLIT)
         assert [name for _, _, name in viewer.rows] == NAMES
@@ -66,14 +68,16 @@ def test_nothing_that_a_dataset_says_is_run(built: Path, tmp_path: Path, open_ta
     assert "![kept as it is](https://example.org/c.png)" in said
 
 
-def test_a_card_cannot_draw_over_the_page(built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]) -> None:
+def test_a_card_cannot_draw_over_the_page(
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
+) -> None:
     """It asks for nothing elsewhere, either: `open_tab` would complain."""
     repository = making.copied(built, tmp_path)
     with (repository / "README.md").open("a") as file:
         file.write(
             '\n<div style="position: fixed; inset: 0; background: url(https://example.org/a.png)">styled</div>\n'
         )
-    with served(repository) as address:
+    with previews.served(repository) as address:
         viewer = open_tab().open(address)
         styled = viewer.show("Card").get_by_text("styled")
         assert styled.evaluate("e => getComputedStyle(e).position") == "static"
@@ -83,12 +87,12 @@ def test_a_card_cannot_draw_over_the_page(built: Path, tmp_path: Path, open_tab:
 
 
 def test_long_labels_and_photographs_stand_beside_small_images(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
 ) -> None:
     repository = making.copied(built, tmp_path)
     images = [image(8, 8, "PNG"), image(500, 375, "JPEG"), image(8, 8, "PNG")[:60], image(375, 500, "JPEG")]
     making.with_rows(repository, images, [0, 1, 2, -1], ["tench", LONG, "a name " * 9])
-    with served(repository) as address:
+    with previews.served(repository) as address:
         viewer = open_tab(400).open(address)
         viewer.choose("split", making.SPLIT)
         assert [name for _, _, name in viewer.rows] == ["tench", LONG, "a name " * 9, "-1"]
@@ -101,10 +105,12 @@ def test_long_labels_and_photographs_stand_beside_small_images(
         assert [len(viewer.sources), "500x375 JPEG" in viewer.said, "375x500 JPEG" in viewer.said] == [3, True, True]
 
 
-def test_an_empty_class_says_so(built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]) -> None:
+def test_an_empty_class_says_so(
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
+) -> None:
     repository = making.copied(built, tmp_path)
     making.with_rows(repository, [image(8, 8, "PNG")], [0], ["tench", "goldfish"])
-    with served(repository) as address:
+    with previews.served(repository) as address:
         viewer = open_tab().open(address)
         viewer.choose("split", making.SPLIT)
         viewer.choose_class("goldfish")
@@ -113,14 +119,14 @@ def test_an_empty_class_says_so(built: Path, tmp_path: Path, open_tab: Callable[
 
 
 def test_a_damaged_shard_is_named_in_place_of_its_rows(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
 ) -> None:
     """The other shards and splits are still shown; when it is mended, so is it."""
     repository = making.copied(built, tmp_path)
     path = making.shard_of(repository, number=1)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1000])
-    with served(repository) as address:
+    with previews.served(repository) as address:
         viewer = open_tab().open(address)
         assert viewer.numbers == list(range(100))
         jump(viewer, 1500)
@@ -138,10 +144,10 @@ def test_a_damaged_shard_is_named_in_place_of_its_rows(
 
 
 def test_a_repository_that_is_built_anew_is_read_anew(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer]
+    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
 ) -> None:
     repository = making.copied(built, tmp_path)
-    with served(repository) as address:
+    with previews.served(repository) as address:
         viewer = open_tab().open(address)
         viewer.choose("split", making.SPLIT)
         assert len(viewer.rows) == 100
