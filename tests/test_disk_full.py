@@ -50,8 +50,7 @@ def test_a_cache_that_cannot_be_written_to_is_done_without(tmp_path: Path) -> No
     (tmp_path / "cache").write_text("not a folder")
     laid = archives.subset(building.make(tmp_path / "archives"))
     wanted = ("--config", "imagenet2012_subset/1pct", "--source", laid.folder, "--out", tmp_path / "out")
-    env = building.environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
-    building.publish(*wanted, "--allow-partial", "--workers", 1, env=env)
+    building.publish(*wanted, "--allow-partial", "--workers", 1, XDG_CACHE_HOME=str(tmp_path / "cache"))
 
 
 @pytest.mark.keeps("B5")

@@ -1,11 +1,14 @@
 """The command run as a person runs it, one build of the sample that tests share, and folders compared whole."""
 
+import atexit
 import hashlib
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from signal import SIGABRT
 from typing import Any
@@ -18,6 +21,7 @@ from filelock import FileLock
 from publish.build import staging
 from publish.sample import archives as writers
 from tests.kit import archives
+from tests.kit.forks import BUILDING, Forks, Job
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "publish")
@@ -71,13 +75,25 @@ def run_reader(
     return done
 
 
-def publish(*arguments: object, code: int = 0, env: Mapping[str, str] | None = None) -> str:
-    """Run `python -m publish`, hold its exit code against the expected one, and return all that it said."""
-    done = run(*COMMAND, *arguments, env=env or environment(PYTHONWARNINGS="error"))
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
+def publish(*arguments: object, code: int = 0, **changes: str) -> str:
+    """Run `python -m publish`, hold its exit code against the expected one, and return all that it said.
+
+    In a process that has nothing left to import; `changes` are variables of its own.
+    """
+    with tempfile.NamedTemporaryFile("r") as output:
+        words = [str(argument) for argument in arguments]
+        found = _forks().run(Job("publish", words, output.name, environment(**changes), cwd=str(Path.cwd())))
+        said = output.read()
+    assert found == code, said
     assert "Traceback" not in said, said
     return said
+
+
+@cache
+def _forks() -> Forks:
+    forks = Forks(environment(PYTHONWARNINGS="error"), ROOT, BUILDING)
+    atexit.register(forks.close)
+    return forks
 
 
 def shared(archives: Path, factory: pytest.TempPathFactory, worker: str) -> Path:

@@ -14,7 +14,7 @@ from tests.kit.building import environment
 
 SECONDS = 60
 # A worker that says nothing for so long is given up; the default is five minutes.
-_SILENCE = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"}
+_SILENCE = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s"}
 
 
 @dataclass

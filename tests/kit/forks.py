@@ -40,11 +40,19 @@ class Job:
     hurry: float = 1.0
     timeout: float | None = None
     shards: int | None = None
+    cwd: str = "."
 
 
-# What every command imports, and what a read-back by `datasets` imports when it comes to it.
-_USUAL = ("aiohttp", "datasets", "fsspec.implementations.http", "publish.__main__", "publish.build.run")
-PUBLISHING = (*_USUAL, "publish.hub.push", "publish.check", "publish.withdraw")
+# What each command imports, and what a read-back by `datasets` imports when it comes to it.
+BUILDING = ("datasets", "publish.__main__", "publish.build.run", "publish.card.render")
+PUBLISHING = (
+    *BUILDING,
+    "publish.hub.push",
+    "publish.check",
+    "publish.withdraw",
+    "aiohttp",
+    "fsspec.implementations.http",
+)
 PREVIEW = ("publish.preview.place", "publish.preview.serve", "publish.preview.page")
 
 
@@ -113,6 +121,7 @@ def _become(job: Job) -> int:
     os.close(write)
     sys.stdin = os.fdopen(read)
     os.environ |= job.variables
+    os.chdir(job.cwd)
     try:
         _turn(job)
         code = _main(job)(job.arguments)

@@ -345,7 +345,6 @@ def read_terminal(driver: int, process: subprocess.Popen[bytes]) -> str:
 
 @pytest.mark.keeps("P2")
 def test_a_token_is_never_printed(sample: Path, tmp_path: Path) -> None:
-    env = environment(HF_TOKEN=TOKEN, HUGGING_FACE_HUB_TOKEN=TOKEN)
     commands = [
         (("--help",), 0),
         (("--list",), 0),
@@ -354,7 +353,7 @@ def test_a_token_is_never_printed(sample: Path, tmp_path: Path) -> None:
         (("--config", "imagenet_resized/8x8", "--source", sample, "--out", "/proc/nowhere"), 1),
     ]
     for arguments, code in commands:
-        assert TOKEN not in publish(*arguments, code=code, env=env)
+        assert TOKEN not in publish(*arguments, code=code, HF_TOKEN=TOKEN, HUGGING_FACE_HUB_TOKEN=TOKEN)
     for path in (tmp_path / "out").rglob("*"):
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
 

@@ -183,7 +183,7 @@ def listed(folder: Path, number: int = 100) -> Path:
 
 def changed(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[-10] ^= 1
+    data[len(data.rstrip(b"\0")) - 10] ^= 1  # of what is in it: behind the end of a tar, anything is refused
     path.write_bytes(data)
 
 

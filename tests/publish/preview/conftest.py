@@ -46,19 +46,25 @@ def browser() -> Iterator[Any]:
 Open = Callable[..., Viewer]
 
 
-@pytest.fixture
-def open_tab(browser: Any) -> Iterator[Open]:
-    """Open tabs of any width. None may have asked another machine for anything, nor have complained, at the end."""
-    contexts, viewers = [], []
+@pytest.fixture(scope="session")
+def profile(browser: Any) -> Any:
+    """A person's profile: what it has read of the page's scripts it need not read again."""
+    return browser.new_context()
 
-    def open_tab(width: int = 1280, height: int = 900, **settings: Any) -> Viewer:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **settings))
-        viewers.append(Viewer(contexts[-1].new_page()))
+
+@pytest.fixture
+def open_tab(profile: Any) -> Iterator[Open]:
+    """Open tabs of any width. None may have asked another machine for anything, nor have complained, at the end."""
+    viewers = []
+
+    def open_tab(width: int = 1280, height: int = 900) -> Viewer:
+        viewers.append(Viewer(profile.new_page()))
+        viewers[-1].tab.set_viewport_size({"width": width, "height": height})
         return viewers[-1]
 
     yield open_tab
-    for context in contexts:
-        context.close()
+    for viewer in viewers:
+        viewer.tab.close()
     assert {host for viewer in viewers for host in viewer.hosts} <= {"127.0.0.1", ""}
     assert [trouble for viewer in viewers for trouble in viewer.troubles] == []
 
