@@ -281,7 +281,7 @@ def batches(job: Job) -> Iterator[Batch]:
             pixels = batch.read(rows.start, rows.stop).reshape(-1, 3, size, size)
             columns = [arrow.images_of_one_length(png.encode(pixels)), arrow.integers(batch.labels[rows])]
             if named and batch.file_names is not None:
-                columns.append(arrow.strings([name.decode() for name in batch.file_names[rows].tolist()]))
+                columns.append(arrow.names(batch.file_names[rows]))
             yield Batch(pa.record_batch(columns, schema=schema), pixels)
 
 

@@ -27,6 +27,11 @@ def strings(values: list[str]) -> pa.Array:
     return _variable(pa.string(), [value.encode() for value in values])
 
 
+def names(values: npt.NDArray[np.bytes_]) -> pa.Array:
+    """Return a string column of bytes that are UTF-8, as names are held, without a look at each."""
+    return _variable(pa.string(), values.tolist())
+
+
 def images(files: list[bytes]) -> pa.StructArray:
     """Return the image column of encoded files of any length."""
     return _image(_variable(pa.binary(), files))

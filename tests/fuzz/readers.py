@@ -133,7 +133,7 @@ def _memory_disk() -> str | None:
 @cache
 def _batch() -> dict[str, Any]:
     pixels = sample.planar(archives.pictures(4, 8, 0))
-    return {"data": pixels, "labels": archives.labels(4)}
+    return {"data": pixels, "labels": archives.labels(4), "file_names": np.array([b"a.JPEG", b"b", b"c", b"d"])}
 
 
 def _npz(deflated: bool) -> bytes:
@@ -143,8 +143,10 @@ def _npz(deflated: bool) -> bytes:
 
 
 def _rows(file: batches.BatchFile) -> tuple[bytes, bytes]:
+    """Names are read, too, and not compared: where the array's own name is damaged, there are none."""
     batch = batches.OpenBatch(file, 8)
     try:
+        assert batch.file_names is None or len(batch.file_names) == batch.rows
         return batch.labels.tobytes(), batch.read(0, batch.rows).tobytes()
     finally:
         batch.close()
