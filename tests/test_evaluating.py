@@ -24,12 +24,18 @@ _FENCE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 TRAINED, REAL, TURNED = _FENCE.findall(DOCUMENT)
 
 
-def run(code: str, hub: Path, folder: Path) -> str:
-    (folder / "hub").symlink_to(hub)
-    one_thread = building.environment(OMP_NUM_THREADS="1")  # on a busy machine, several wait for each other
-    done = building.run_reader(sys.executable, "-c", code, cwd=folder, env=one_thread)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with ReaL's answers."""
+    answers.lay(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(code: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a program in this process, and return what it prints."""
+    exec(code, {})
+    return capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +56,14 @@ def rated() -> list[tuple[str, int]]:
     return [(name, classes.clsloc_to_ilsvrc()[label - 1]) for name, _, label in regenerating.drawn().rows("validation")]
 
 
-def test_a_network_is_tested_on_validation_v2_and_real(hub: Path, tmp_path: Path) -> None:
-    """Of five epochs one is run."""
+def test_a_network_is_tested_on_validation_v2_and_real(hub: Path, here: Path) -> None:
+    """Of five epochs one is run, by one thread: on a busy machine, several wait for each other."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
-    answers.lay(tmp_path)
-    said = run(f"{TRAINED}\n{REAL}".replace("EPOCHS = 5", "EPOCHS = 1"), hub, tmp_path)
-    found = re.findall(r"^(.*): right [\d.]+% of ([\d,]+)$", said, re.MULTILINE)
+    (here / "hub").symlink_to(hub)
+    code = f"{TRAINED}\n{REAL}".replace("EPOCHS = 5", "EPOCHS = 1")
+    done = building.run_reader(sys.executable, "-c", code, cwd=here, env=building.environment(OMP_NUM_THREADS="1"))
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(.*): right [\d.]+% of ([\d,]+)$", done.stdout, re.MULTILINE)
     _, count = answers.accuracy(*map(list, zip(*rated(), strict=True)))
     v2 = [(f"V2 {split}", "2,000") for split in ("matched_frequency", "threshold_0.7", "topimages")]
     assert found == [("validation", str(len(rated()))), *v2, ("ReaL", str(count))]
@@ -67,16 +75,18 @@ def of_card(card: str) -> str:
     return code.replace("hf://datasets/my-lab/imagenet_resized", "hub").replace('"my-lab/imagenet_resized"', '"hub"')
 
 
-def test_the_card_joins_real_by_name(hub: Path, tmp_path: Path) -> None:
-    answers.lay(tmp_path)
+def test_the_card_joins_real_by_name(hub: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "hub").symlink_to(hub / "imagenet_resized")
     code = of_card((hub / "imagenet_resized" / "README.md").read_text())
     expected, count = answers.accuracy(*map(list, zip(*rated(), strict=True)))
-    assert run(code, hub / "imagenet_resized", tmp_path) == f"ReaL accuracy {expected:.2%} of {count:,} photographs\n"
+    assert run(code, capsys) == f"ReaL accuracy {expected:.2%} of {count:,} photographs\n"
 
 
-def test_the_card_joins_real_by_row_where_that_is_known(built: Path, tmp_path: Path) -> None:
+def test_the_card_joins_real_by_row_where_that_is_known(
+    built: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is not of the sample, of which no card says so: the rows stand for others here."""
-    answers.lay(tmp_path)
+    (here / "hub").symlink_to(built / "imagenet_resized")
     found = manifest.read(built / "imagenet_resized")
     assert found
     assert answers.NAME not in render.render(found)
@@ -84,23 +94,23 @@ def test_the_card_joins_real_by_row_where_that_is_known(built: Path, tmp_path: P
     code = of_card(render.render(replace(found, configs={**found.configs, "8x8": ordered})))
     labels = [classes.clsloc_to_ilsvrc()[label] for label in labels_of(built, "8x8")]
     expected, count = answers.accuracy(NAMES[: len(labels)], labels)
-    said = run(code, built / "imagenet_resized", tmp_path)
-    assert said == f"ReaL accuracy {expected:.2%} of {count:,} photographs\n"
+    assert run(code, capsys) == f"ReaL accuracy {expected:.2%} of {count:,} photographs\n"
 
 
 def labels_of(built: Path, config: str) -> list[int]:
     return list(load_dataset(str(built / "imagenet_resized"), config, split="validation")["label"])
 
 
-def test_labels_are_turned_from_one_order_to_the_other(built: Path, tmp_path: Path) -> None:
-    assert run(TURNED, built, tmp_path) == "2000 labels turned\n"
+def test_labels_are_turned_from_one_order_to_the_other(
+    built: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "hub").symlink_to(built)
+    assert run(TURNED, capsys) == "2000 labels turned\n"
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The functions of the program, in a folder with ReaL's answers."""
-    answers.lay(tmp_path)
-    monkeypatch.chdir(tmp_path)
+def program(here: Path) -> dict[str, Any]:
+    """The functions of the program."""
     found: dict[str, Any] = {}
     exec(REAL.partition("\nrows = ")[0], found)
     return found
@@ -118,7 +128,7 @@ def test_real_is_joined_by_name(program: dict[str, Any]) -> None:
     places = np.random.default_rng(0).permutation(50_000)[:700]
     names, labels = [NAMES[place] for place in places], in_their_order()[places]
     rows = Dataset.from_dict({"label": labels, "file_name": names})
-    expected = answers.accuracy(names, [validation_labels()[place] for place in places])
+    expected = answers.accuracy(names, np.array(validation_labels())[places].tolist())
     assert program["real_accuracy"](rows, labels) == expected
     assert 0.5 < expected[0] < 0.95
 
