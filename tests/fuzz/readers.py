@@ -25,13 +25,12 @@ import pyarrow.parquet as pq
 
 from loaders import Batch, Problem, classes
 from loaders import downsampled_imagenet as downsampled
-from loaders import imagenet2012_subset as subset
 from loaders import imagenet_resized as resized
 from loaders.base.dataset import Split
 from loaders.files.places import state
 from loaders.formats import batches, index
 from loaders.formats.tars import read_members, scan
-from loaders.ilsvrc import layout, photos
+from loaders.ilsvrc import layout, lists, photos
 from loaders.ilsvrc.index import scan_tars
 from loaders.ilsvrc.layout import DEVKIT, TRUTH
 from loaders.images.arrow import images, integers, strings
@@ -245,7 +244,8 @@ def _read_tars(folder: Path) -> Any:
 
 def _list_seeds() -> list[bytes]:
     names = [f"{wnid}_{n}.JPEG" for wnid in classes.wnids("ilsvrc")[:3] for n in (1, 23)]
-    return ["".join(f"{name}{end}" for name in names).encode() for end in ("\n", "\r\n")]
+    lines = [f"{top}{name}{end}" for top, end in (("", "\n"), ("train/", "\r\n")) for name in names]
+    return ["".join(part).encode() for part in (lines[: len(names)], lines[len(names) :])]
 
 
 @cache
@@ -456,7 +456,7 @@ READERS = {
         Reader("tar", "a.tar", _tar_seeds, lambda folder: _members(folder / "a.tar")),
         Reader("tars", TRAIN_TAR, _tars_seeds, _read_tars, longest=1 << 16),
         Reader("gzip", "a.tar.gz", _gzip_seeds, lambda folder: _members(folder / "a.tar.gz"), checked=True),
-        Reader("list", "1percent.txt", _list_seeds, lambda folder: sorted(subset._listed(folder / "1percent.txt"))),
+        Reader("list", "1percent.txt", _list_seeds, lambda folder: lists.read(folder / "1percent.txt")),
         Reader("devkit", DEVKIT, _devkit_seeds, lambda f: layout.truth_labels(f / DEVKIT), True, longest=1 << 18),
         Reader("truth", TRUTH, _truth_seeds, lambda f: layout.truth_labels(f / TRUTH), True, longest=1 << 18),
         Reader("sidecar", SIDECAR, _sidecar_seeds, _read_sidecar),
