@@ -4,7 +4,7 @@
 was made of a photograph is made again when its file has changed. Files move to OUT once all of them are whole, then the
 sidecar that vouches for them. Memory: beyond what Python and its libraries take (115 MB a process), the driver holds
 about 180 bytes a photograph (350 MB for all of ILSVRC), each worker 100 MB (200 MB where the output is a store), the
-photograph it decodes, and thrice the pixels of 512 of them where those are more. Disk: the pixels once as they are (22
+photograph it decodes, and twice the pixels of 512 of them where those are more. Disk: the pixels once as they are (22
 GB for upstream's four sizes) and once packed (20 GB).
 """
 
