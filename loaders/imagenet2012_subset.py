@@ -60,6 +60,7 @@ DATASET = Dataset(
     image_mode="RGB",
     label_order="ilsvrc",
     has_file_name=True,
+    others="what a list of yours names, such as few by --names few.txt",
 )
 _LISTS = {name: SOURCES[f"{name.removesuffix('pct')}percent.txt"] for name in ("1pct", "10pct")}
 _OWN = Split("train", layout.COUNTS["train"], 1024, listed=True)  # 144 MB a shard

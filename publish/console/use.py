@@ -45,10 +45,19 @@ def named(files: Sequence[Path], wanted: Mapping[str, Sequence[str]]) -> dict[st
         if found.setdefault(name, path) != path:
             raise Problem(f"--names: {found[name]} and {path} would both make the config {name}. Name one otherwise.")
         if not any(_takes(dataset, name) for dataset, configs in wanted.items() if name in configs):
+            _check_made(path, f"-{name}", wanted)
             takers = [dataset for dataset in loaders.names() if _takes(dataset, name)]
             asked = " or ".join(f"--config {dataset}/{name}" for dataset in takers)
             raise Problem(f"--names {path}: makes the config {name}, which is not asked for. Add {asked}.")
     return found
+
+
+def _check_made(path: Path, end: str, wanted: Mapping[str, Sequence[str]]) -> None:
+    made = [f"{dataset}/{config}" for dataset, configs in wanted.items() for config in configs if config.endswith(end)]
+    if made:
+        raise Problem(
+            f"--names {path}: the archives of {made[0]} were made by their list, and have it. Leave --names out."
+        )
 
 
 def _takes(dataset: str, name: str) -> bool:

@@ -71,6 +71,9 @@ def test_what_does_not_go_together_is_refused_before_anything_is_looked_for(
     few: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     says(publish(few, capsys, config="1pct", code=1), f"Add --config {SUBSET}/few.")
+    made = cli.main(["--config", "imagenet_resized/8x8-few", "--names", str(few), "--source", str(few.parent)])
+    says("".join(capsys.readouterr()), "the archives of imagenet_resized/8x8-few were made by their list")
+    assert made == 1
     other = few.parent / "archives" / "few.txt"
     other.write_bytes(few.read_bytes())
     says(publish(few, capsys, "--names", other, code=1), str(few), str(other), "would both make the config few")
