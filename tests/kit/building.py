@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from signal import SIGABRT
@@ -21,7 +21,7 @@ from filelock import FileLock
 from publish.build import staging
 from publish.sample import archives as writers
 from tests.kit import archives
-from tests.kit.forks import BUILDING, Forks, Job
+from tests.kit.forks import BUILDING, READING, Forks, Job
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "publish")
@@ -82,16 +82,26 @@ def publish(*arguments: object, code: int = 0, **changes: str) -> str:
     """
     with tempfile.NamedTemporaryFile("r") as output:
         words = [str(argument) for argument in arguments]
-        found = _forks().run(Job("publish", words, output.name, environment(**changes), cwd=str(Path.cwd())))
+        job = Job("publish", words, output.name, environment(**changes), cwd=str(Path.cwd()))
+        found = _forks(BUILDING, "error").run(job)
         said = output.read()
     assert found == code, said
     assert "Traceback" not in said, said
     return said
 
 
+def pasted(code: str, cwd: Path) -> str:
+    """Run a program as who pastes it in a folder does, and return what it prints: 0 is its exit code."""
+    with tempfile.NamedTemporaryFile("r") as output, tempfile.NamedTemporaryFile("r") as errors:
+        job = Job("-c", [code], output.name, environment(), cwd=str(cwd), errors=errors.name)
+        found = _forks(READING, "default").run(job)
+        assert found == 0, errors.read()
+        return output.read()
+
+
 @cache
-def _forks() -> Forks:
-    forks = Forks(environment(PYTHONWARNINGS="error"), ROOT, BUILDING)
+def _forks(modules: Sequence[str], warnings: str) -> Forks:
+    forks = Forks(environment(PYTHONWARNINGS=warnings), ROOT, modules)
     atexit.register(forks.close)
     return forks
 

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 from unittest import mock
@@ -30,7 +31,10 @@ SECONDS = 120
 
 @dataclass(frozen=True)
 class Job:
-    """A command: `python -m MODULE ARGUMENTS`, with what is typed into it and the file its output goes to."""
+    """A command: `python -m MODULE ARGUMENTS`, with what is typed into it and the file its output goes to.
+
+    Or, of the module `-c`, a program. `errors` is a file for what is said on stderr, where that is not one with stdout.
+    """
 
     module: str
     arguments: list[str]
@@ -41,6 +45,7 @@ class Job:
     timeout: float | None = None
     shards: int | None = None
     cwd: str = "."
+    errors: str = ""
 
 
 # What each command imports, and what a read-back by `datasets` imports when it comes to it.
@@ -53,6 +58,7 @@ PUBLISHING = (
     "aiohttp",
     "fsspec.implementations.http",
 )
+READING = ("datasets", *(["torch.utils.data"] if find_spec("torch") else []))
 PREVIEW = ("publish.preview.place", "publish.preview.serve", "publish.preview.page")
 
 
@@ -113,9 +119,8 @@ def serve(modules: Sequence[str], lines: IO[str]) -> None:
 
 def _become(job: Job) -> int:
     code: object = 1
-    output = os.open(job.output, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    for number, path in ((1, job.output), (2, job.errors)):
+        os.dup2(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY) if path else 1, number)
     read, write = os.pipe()
     os.write(write, job.typed.encode())
     os.close(write)
@@ -131,10 +136,12 @@ def _become(job: Job) -> int:
         sys.excepthook(*sys.exc_info())
     sys.stdout.flush()
     sys.stderr.flush()
-    return code if isinstance(code, int) else 1
+    return code if isinstance(code, int) else 1 if code else 0
 
 
-def _main(job: Job) -> Callable[[list[str]], int]:
+def _main(job: Job) -> Callable[[list[str]], int | None]:
+    if job.module == "-c":
+        return lambda words: exec(words[0], {"__name__": "__main__"})
     is_folder = job.module in ("publish", "publish.regenerate", "publish.preview")
     name = f"{job.module}.__main__" if is_folder else job.module
     main: Callable[[list[str]], int] = importlib.import_module(name).main
@@ -142,17 +149,14 @@ def _main(job: Job) -> Callable[[list[str]], int]:
 
 
 def _turn(job: Job) -> None:
-    from loaders import imagenet_resized
-    from publish.hub import session
-
     warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
     sleep = time.sleep
     if job.hurry != 1.0:
         mock.patch.object(time, "sleep", lambda seconds: sleep(seconds / job.hurry)).start()
     if job.timeout:
-        mock.patch.object(session, "SILENCE", job.timeout).start()
+        mock.patch("publish.hub.session.SILENCE", job.timeout).start()
     if job.shards:
-        mock.patch.object(imagenet_resized, "shard_rows", partial(_cut, job.shards)).start()
+        mock.patch("loaders.imagenet_resized.shard_rows", partial(_cut, job.shards)).start()
 
 
 def _cut(count: int, rows: int, split: Split) -> list[int]:
