@@ -141,6 +141,7 @@ def _become(job: Job) -> int:
 
 def _main(job: Job) -> Callable[[list[str]], int | None]:
     if job.module == "-c":
+        sys.argv = ["-c", *job.arguments[1:]]
         return lambda words: exec(words[0], {"__name__": "__main__"})
     is_folder = job.module in ("publish", "publish.regenerate", "publish.preview")
     name = f"{job.module}.__main__" if is_folder else job.module

@@ -1,11 +1,9 @@
 """Configs and splits that people add by `datasets` itself stay theirs, beside whatever becomes of ours."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.kit import building
 from tests.kit.pushing import Desk, card, front, is_whole
 
 _PUSH = """
@@ -22,10 +20,7 @@ print({{config: load_dataset({name!r}, config).num_rows for config in ("8x8", "e
 
 def reader(desk: Desk, code: str, **words: str) -> str:
     """Run a program of a person's, with their login, and return what it prints."""
-    text = code.format(name=desk.name(), **words)
-    done = building.run(sys.executable, "-c", text, cwd=desk.folder, env=desk.environment())
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return desk.run("-c", code.format(name=desk.name(), **words)).text
 
 
 def configs(desk: Desk) -> dict[str, list[str]]:
