@@ -41,7 +41,7 @@ def _row(configs: str) -> str:
 
 def _unknown(configs: str) -> str:
     return (
-        f"In {configs} it is not known which photograph a row is: no file names are in all of the archives, and "
-        "validation's labels are not those of ILSVRC's 50,000 photographs in the order of their names. "
+        f"In {configs} it is not known which photograph a row is: the archives, or some of them, have no file names, "
+        "and validation's labels are not those of ILSVRC's 50,000 photographs in the order of their names. "
         "`python -m publish.regenerate` makes archives with file names."
     )
