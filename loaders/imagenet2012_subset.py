@@ -8,11 +8,13 @@ is test, whose labels were never published (-1).
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from loaders._errors import SourceProblem, UnknownConfig
 from loaders.base import forms, photos
 from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
 from loaders.base.lazy import lazy_builder
+from loaders.files.places import is_local
 from loaders.formats import folders
 from loaders.formats.folders import Files
 from loaders.formats.naming import is_list
@@ -89,7 +91,7 @@ def find(config: Config, folder: SourceFolder) -> Found:
     named = listed and replace(listed, form=lists.FORM)
     beside = {role: (archive,) for role, archive in (("list", named), ("truth", truth)) if archive}
     missing = () if listed else (_LISTS[config.name],)
-    rows = found.rows if config.name in _LISTS else _rows_beside(folder)
+    rows = found.rows if config.name in _LISTS else _rows_beside(folder, found)
     return replace(found, archives={**found.archives, **beside}, missing=found.missing + missing, rows=rows)
 
 
@@ -102,9 +104,9 @@ def _own_list(config: Config) -> Archive:
     return Archive.found(config.names, None, _OWN_LIST)
 
 
-def _rows_beside(folder: SourceFolder) -> dict[str, int]:
+def _rows_beside(folder: SourceFolder, found: Found) -> dict[str, int]:
     """Return the rows that a sidecar gives of what all configs share."""
-    rows = folder.rows(DATASET.name, DATASET.default.name)
+    rows = folder.rows(DATASET.name, DATASET.default.name, found.archives)
     return {split.name: rows[split.name] for split in _SHARED if split.name in rows}
 
 
@@ -139,17 +141,27 @@ def _is_packed_again(tar: Archive) -> bool:
 
 
 def _find_class_tars(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    found = layout.folder(folder.path, split.name) if split.name == "train" else None
+    found = layout.folder(folder.path, split.name, lambda: _below(folder)) if split.name == "train" else None
     return (folder.unpacked(found),) if found and layout.has_class_tars(found) else ()
 
 
 def _find_folder(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    found = layout.folder(folder.path, split.name)
+    found = layout.folder(folder.path, split.name, lambda: _below(folder))
     return (folder.unpacked(found),) if found and not layout.has_class_tars(found) else ()
 
 
+def _find_blurred(folder: SourceFolder, config: Config, split: Split) -> Archives:
+    found = layout.folder(folder.path, split.name, lambda: _below(folder), blurred=True)
+    return (folder.unpacked(found),) if found and not layout.has_class_tars(found) else ()
+
+
+def _below(folder: SourceFolder) -> list[Path]:
+    """Return the folders in a folder; in a store, where each that is listed costs a request, none."""
+    return [entry.path for entry in folder.listing.folders] if is_local(folder.path) else []
+
+
 def _find_parquet(folder: SourceFolder, config: Config, split: Split) -> Archives:
-    found = layout.hub_folder(folder.path, split.name)
+    found = layout.hub_folder(folder.path, split.name, lambda: _below(folder))
     return (Archive.found(found, None),) if found else ()
 
 
@@ -172,8 +184,14 @@ FORMS = (
     Form(
         "unpacked folders",
         "`train/n01440764/*.JPEG`, `val/*.JPEG` or `val/n01440764/*.JPEG`, `test/*.JPEG`; or from Kaggle, "
-        "`ILSVRC/Data/CLS-LOC/{train,val,test}`; `.jpg`, other case and the Hub's names do as well",
+        "`ILSVRC/Data/CLS-LOC/{train,val,test}`; `.jpg`, other case, `validation` and the Hub's names do as well",
         _find_folder,
+    ),
+    Form(
+        "face-blurred folders",
+        "the same in `train_blurred` and `val_blurred`, or below a folder with `blur` in its name: the ILSVRC of 2021, "
+        "whose pixels are others",
+        _find_blurred,
     ),
     Form(
         "Parquet of the Hub",

@@ -91,7 +91,7 @@ def find(config: Config, folder: SourceFolder) -> Found:
     named = folder.find_unregistered(parsed(config.name).listed) if config.is_listed else None
     beside = {"list": (replace(named, form=lists.FORM),)} if named else {}
     archives = {**found.archives, **beside}
-    return replace(found, archives=archives, regenerated=folder.regenerated(config.name))
+    return replace(found, archives=archives, regenerated=folder.regenerated(config.name, found.archives))
 
 
 def _find_npz_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:

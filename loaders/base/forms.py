@@ -33,10 +33,11 @@ def find(
         for source in sources(config, split)
         if not folder.find(source)
     ]
+    taken = {split.name: found[0] for split, found in there.items() if found}
     return Found(
-        {split.name: found[0] for split, found in there.items() if found},
+        taken,
         tuple(missing),
-        folder.rows(dataset.name, config.name),
+        folder.rows(dataset.name, config.name, taken),
         {split.name: tuple(found[1:]) for split, found in there.items() if found[1:]},
     )
 

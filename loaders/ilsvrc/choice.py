@@ -42,7 +42,7 @@ def labels_there(root: Path) -> set[int]:
     if files := layout.hub_files(root, "train"):
         return {label for members in index.rows_of(root, files).tars.values() for label in members.sizes}
     if root.is_dir():
-        return {_LABELS[wnid] for name in layout.listed(root) if (wnid := name.removesuffix(".tar")) in _LABELS}
+        return {_LABELS[wnid] for wnid in map(layout.wnid_in, layout.listed(root)) if wnid in _LABELS}
     tars = index.members_by_tar(root).tars
     named = [layout.train_name(name.rpartition("/")[2]) for name in tars.get("", Members()).names]
     wnids = {layout.class_of(root, name, is_tar=True) for name in tars if name} | {each[1] for each in named if each}

@@ -23,7 +23,7 @@ def known(root: Path, split: str, registered: int | None = None) -> dict[str, in
         return {"classes": count} if split == "train" and layout.has_class_tars(root) else {"photographs": count}
     if files := layout.hub_files(root, split):
         return {"photographs": sum(mapped(lambda file: parquet.rows(root / file), files, _THREADS))}
-    names = {name.removesuffix(".tar") for name in layout.listed(root)}
+    names = {wnid for name in layout.listed(root) if (wnid := layout.wnid_in(name))}
     if split == "train":
         return {"classes": len(names)}
     folders = list(numbered_folders(root))

@@ -4,7 +4,9 @@ All that is known of its names is here. Copies call the photographs by other nam
 like the Hub's); what comes out is always ILSVRC's own.
 """
 
+import itertools
 import re
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,18 +25,26 @@ TARS = {
 }
 _WORDS = {"train": "train", "validation": "val", "test": "test"}
 _FOLDERS = {split: (word, *(tar.removesuffix(".tar") for tar in TARS[split])) for split, word in _WORDS.items()}
+# The same in any case and other spellings, which folders of other kinds have as well.
+_SPELLED = {
+    "train": {"train", "training", "train_blurred", "ilsvrc2012_img_train"},
+    "validation": {"val", "valid", "validation", "val_blurred", "ilsvrc2012_img_val"},
+    "test": {"test", *(tar.removesuffix(".tar").lower() for tar in TARS["test"])},
+}
 _TOPS = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")  # a plain copy, then Kaggle's, from where one may stand
 _DEEP = 2  # folders of one folder each that are gone through
 TRUTH, DEVKIT = "ILSVRC2012_validation_ground_truth.txt", "ILSVRC2012_devkit_t12.tar.gz"
 _TRUTH_LIMIT = 1 << 20  # bytes: 50,000 lines come to 0.2 MB
 TRAIN_FILE = re.compile(r"(n\d{8})_\d{1,9}\.JPEG", re.ASCII)
 _ANY_CASE = re.ASCII | re.IGNORECASE
-_CLASS = re.compile(r"n\d{8}", re.ASCII)
-_CLASS_TAR = re.compile(r"(?:.*/)?(n\d{8})\.tar", re.ASCII)
+_CLASS = re.compile(r"n\d{8}", _ANY_CASE)
+_CLASS_TAR = re.compile(r"(?:.*/)?(n\d{8})\.tar", _ANY_CASE)
+_CLASS_OR_PACKED = re.compile(r"(n\d{8})(?:\.(?:tar|tar\.gz|tgz|zip))?", _ANY_CASE)
 _TRAIN = re.compile(r"(n\d{8})_(\d+)(?:_(n\d{8}))?\.jpe?g", _ANY_CASE)
 _HUB_FILE = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet", re.ASCII)
 _HUB_TOPS = ("", "data", "ILSVRC/imagenet-1k/data", "imagenet-1k/data")
 _HUB_CACHE = "datasets--ILSVRC--imagenet-1k"
+_WNIDS = classes.label_of_wnid("ilsvrc")
 _NUMBERED = re.compile(r"ILSVRC2012_(val|test)_(\d{8})(?:_(n\d{8}))?\.jpe?g", _ANY_CASE)
 
 
@@ -96,11 +106,21 @@ def is_class(name: str) -> bool:
 def class_of(root: Path, name: str, is_tar: bool) -> str:
     """Return the WordNet id of a class's tar or folder by its name; raises SourceProblem for any other name."""
     match = (_CLASS_TAR if is_tar else _CLASS).fullmatch(name)
-    wnid = match[1 if is_tar else 0] if match else ""
-    if wnid not in classes.label_of_wnid("ilsvrc"):
+    wnid = match[1 if is_tar else 0].lower() if match else ""
+    if wnid not in _WNIDS:
+        if wnid_in(name) in _WNIDS and not name.lower().endswith(".tar"):
+            raise SourceProblem(
+                f"{root}: holds {name!r}, which is packed; expected tars or folders. Unpack all of them."
+            )
         what, like = ("tar", "n01440764.tar") if is_tar else ("folder", "n01440764")
         raise SourceProblem(f"{root}: holds {name!r}, expected one {what} a class, named like {like}.{advice(root)}")
     return wnid
+
+
+def wnid_in(name: str) -> str:
+    """Return the WordNet id that a class's folder, tar or whatever packs one is called by, in whichever case."""
+    match = _CLASS_OR_PACKED.fullmatch(name)
+    return match[1].lower() if match else ""
 
 
 def has_class_tars(root: Path) -> bool:
@@ -128,15 +148,38 @@ def advice(root: Path) -> str:
 # Places
 
 
-def folder(source: Path, split: str) -> Path | None:
+def folder(source: Path, split: str, below: Callable[[], Iterable[Path]], *, blurred: bool = False) -> Path | None:
     """Return the folder that a split's photographs are in, the likeliest first, or None when there is none.
 
     An empty one is none: many have one, and Kaggle's beside it. For test, which may be absent, its photographs count:
-    a folder of that name may be of another kind.
+    a folder of that name may be of another kind. So may one among those that `below` lists in the source, which is
+    spelled otherwise, or lies elsewhere. `blurred` asks for those alone whose faces were blurred, or for no such.
+
+    Raises SourceProblem when there are several elsewhere.
     """
-    places = [source / f"{top}/{name}".lstrip("/") for top in _TOPS for name in _FOLDERS[split]]
-    deep = (_inner(place) for place in places if place.is_dir())
-    return next((place for place in deep if _has(place, split)), None)
+    named = [source / f"{top}/{name}".lstrip("/") for top in _TOPS for name in _FOLDERS[split]]
+    likely = (_inner(place) for place in named if is_blurred(source, place) == blurred and place.is_dir())
+    if found := next((place for place in likely if _has(place, split)), None):
+        return found
+    spelled = [place for place in below() if place.name.lower() in _SPELLED[split] and place not in named]
+    others = [place for place in map(_inner, spelled) if is_blurred(source, place) == blurred and _holds(place, split)]
+    if len(others) > 1:
+        told = " and ".join(map(str, others[:2]))
+        raise SourceProblem(
+            f"{source}: holds several folders of {split}, {told}. Name what one of them lies in by --source."
+        )
+    return others[0] if others else None
+
+
+def _holds(place: Path, split: str) -> bool:
+    names = listed(place)
+    is_train = split == "train"
+    return any(wnid_in(name) in _WNIDS if is_train or is_class(name) else numbered_name(split, name) for name in names)
+
+
+def is_blurred(source: Path, place: Path) -> bool:
+    """Say whether a folder in the source, or the source, is called like those whose faces were blurred (2021)."""
+    return "blur" in f"{source.name}{str(place)[len(str(source)) :]}".lower()
 
 
 def _inner(place: Path) -> Path:
@@ -154,15 +197,18 @@ def _has(place: Path, split: str) -> bool:
     return any(numbered_name(split, name) for name in names) if split == "test" else bool(names)
 
 
-def hub_folder(source: Path, split: str) -> Path | None:
+def hub_folder(source: Path, split: str, below: Callable[[], Iterable[Path]]) -> Path | None:
     """Return the folder with a split's Parquet files as the Hub has them: a snapshot, or the Hub's cache; or None.
+
+    `below` lists folders in the source.
 
     Raises SourceProblem when a cache holds several revisions and does not say which is the newest.
     """
     cached = [source, source / _HUB_CACHE, source / "hub" / _HUB_CACHE]
     snapshots = [found for place in cached if (found := _snapshot(place))]
     tops = [source / top if top else source for top in _HUB_TOPS] + [snapshot / "data" for snapshot in snapshots]
-    return next((top for top in tops if top.is_dir() and _has_hub_file(top, split)), None)
+    places = itertools.chain((top for top in tops if top.is_dir()), below())
+    return next((place for place in places if _has_hub_file(place, split)), None)
 
 
 def _has_hub_file(folder: Path, split: str) -> bool:

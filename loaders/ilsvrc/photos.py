@@ -83,7 +83,7 @@ def _by_class(root: Path, members: Members) -> dict[str, Members]:
     found: dict[str, Members] = {}
     for name, offset, size in zip(members.names, members.offsets, members.sizes, strict=True):
         folders, _, file = name.rpartition("/")
-        named, last = layout.train_name(file), folders.rpartition("/")[2]
+        named, last = layout.train_name(file), folders.rpartition("/")[2].lower()
         is_lost = layout.is_of_another_split(folders, "train") or (layout.is_class(last) and named and named[1] != last)
         if not named or is_lost or named[1] not in classes.label_of_wnid("ilsvrc"):
             raise SourceProblem(
@@ -102,8 +102,12 @@ def _in_folder(root: Path, wanted: Collection[str] | None, skipped: Counter[str]
     for name, is_folder in entries(root).items():
         if kind := junk(name):
             skipped[kind] += 1
-        elif wanted is None or name.removesuffix(".tar") in wanted:
-            (folders if is_folder else tars)[_class_beside(root, name, is_folder)] = name
+        elif wanted is None or layout.wnid_in(name) in wanted:
+            known = (folders if is_folder else tars).setdefault(_class_beside(root, name, is_folder), name)
+            if known != name:
+                raise SourceProblem(
+                    f"{root}: holds both {known} and {name}. Only one can be right: move the other away."
+                )
     holders = {name: Holder.tar(root, name) for name in tars.values()}
     indexed = index.members_of(root, sorted(tars.values()))
     skipped.update(indexed.skipped)
@@ -117,7 +121,7 @@ def _in_folder(root: Path, wanted: Collection[str] | None, skipped: Counter[str]
 
 
 def _class_beside(root: Path, name: str, is_folder: bool) -> str:
-    return layout.class_of(root, name, is_tar=not is_folder and name.endswith(".tar"))
+    return layout.class_of(root, name, is_tar=not is_folder and name.lower().endswith(".tar"))
 
 
 def _listed(root: Path, name: str) -> _Class:
@@ -187,8 +191,9 @@ def numbered_folders(root: Path) -> Iterator[tuple[Holder, Members]]:
             f"{root}: holds the folder {folders[0]!r}, expected photographs alone.{layout.advice(root)}"
         )
     yield Holder("folder"), Members(skipped=skipped)
-    places = [layout.class_of(root, name, is_tar=False) for name in sorted(names)]
-    yield from mapped(lambda wnid: _listed(root, wnid)(), places, _THREADS)
+    for name in names:
+        layout.class_of(root, name, is_tar=False)
+    yield from mapped(lambda name: _listed(root, name)(), sorted(names), _THREADS)
 
 
 def _numbered(root: Path, split: str, labels: Sequence[int], holder: Holder, members: Members) -> Photos:
@@ -209,7 +214,7 @@ def _labelled(root: Path, split: str, labels: Sequence[int], place: str) -> tupl
     name, number, suffix = named
     label = labels[number - 1]
     wnid = classes.wnids("ilsvrc")[label] if label >= 0 else "no class"
-    if layout.is_class(last) and last != wnid:
+    if layout.is_class(last) and last.lower() != wnid:
         raise SourceProblem(f"{root}: {name} is of {wnid}, found it in the folder {last}.{layout.advice(root)}")
     if suffix and suffix != wnid:
         raise SourceProblem(f"{root}: {name} is of {wnid}, found it named {file}.{layout.advice(root)}")

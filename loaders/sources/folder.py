@@ -1,5 +1,6 @@
 """A folder of upstream's files, and the sidecar that may lie beside them."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from loaders.sources.listing import Listing
 from loaders.sources.packed import Tar, packed
 from loaders.sources.pictures import Pictures, pictures
 from loaders.sources.sidecar import SIDECAR, Regenerated, Sidecar, read_sidecar
-from loaders.sources.source import Archive, Expected, Source
+from loaders.sources.source import Archive, Archives, Expected, Source
 
 
 class SourceFolder:
@@ -46,13 +47,18 @@ class SourceFolder:
         """Where its files come from: "upstream" unless a sidecar says otherwise."""
         return self._sidecar(self.path).origin
 
-    def rows(self, dataset: str, config: str, folder: Path | None = None) -> dict[str, int]:
-        """Return the rows by split that a folder's sidecar gives for a config; empty without one."""
-        return dict(self._sidecar(folder or self.path).rows.get(f"{dataset}/{config}", {}))
+    def rows(self, dataset: str, config: str, found: Mapping[str, Archives]) -> dict[str, int]:
+        """Return the rows by split that the sidecar beside the archives found gives for a config; empty without one."""
+        rows = {split: self._beside(archives).rows.get(f"{dataset}/{config}", {}) for split, archives in found.items()}
+        return {split: told[split] for split, told in rows.items() if split in told}
 
-    def regenerated(self, config: str) -> Regenerated | None:
-        """Return what the sidecar says of how a config of `imagenet_resized` was made, None when it was not."""
-        return self._sidecar(self.path).regenerated.get(config)
+    def regenerated(self, config: str, found: Mapping[str, Archives]) -> Regenerated | None:
+        """Return what it says of how a config of `imagenet_resized` was made, None when it was not."""
+        return next((told for each in found.values() if (told := self._beside(each).regenerated.get(config))), None)
+
+    def _beside(self, archives: Archives) -> Sidecar:
+        """Return the sidecar here, or else the one in the folder that archives lie in."""
+        return self._sidecars[self.path] or self._sidecar(archives[0].path.parent)
 
     def made_for(self, path: Path) -> str | None:
         """Return the config of `imagenet_resized` that the sidecar says a file was made for, None where it does not."""

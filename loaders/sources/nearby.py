@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -19,9 +20,13 @@ from loaders.sources.listing import Entry, Listing, plain_name
 
 _SHOWN = 8
 _HEAD = 512
+_UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart", ".opdownload")
+_PICTURES = (".jpeg", ".jpg", ".png")
+_UNPACK = "unpack it, and name the folder"
 # What folders of classes hold: the name of one, and how many are called.
 _CLASSES = (
     (re.compile(r"n\d{8}\.tar"), False, "class tars"),
+    (re.compile(r"n\d{8}\.(tar\.gz|tgz|zip)"), False, "packed classes: unpack them"),
     (re.compile(r"n\d{8}"), True, "class folders"),
     (re.compile(r"\d{1,3}"), True, "folders named by number"),
 )
@@ -100,6 +105,8 @@ def _batches(count: int, first: BatchFile) -> str:
 
 
 def _file(path: Path) -> str:
+    if path.suffix.lower() in _UNFINISHED:
+        return f"is a download that was not finished, named {path.suffix}"
     head = _head(path)
     if not head:
         return "is empty"
@@ -115,14 +122,28 @@ def _file(path: Path) -> str:
 
 
 def _zip(path: Path) -> str:
-    with reading(path, "the zip directory"), open_file(path) as file:
-        names = [info.filename for info in zip_directory(file) if not info.is_dir() and not junk(info.filename)]
+    try:
+        with reading(path, "the zip directory"), open_file(path) as file:
+            names = [info.filename for info in zip_directory(file) if not info.is_dir() and not junk(info.filename)]
+    except SourceProblem:
+        with open_file(path) as file:
+            is_whole = zipfile.is_zipfile(file)
+        more = f"of very many files, and begins with `{_first_member(path)}`: {_UNPACK}"
+        return f"is a zip {more if is_whole else 'that is cut short'}"
     batches = [name for name in names if batch_number(name) is not None]
     if batches:
         return _batches(len(batches), BatchFile(path, batches[0]))
     if len(names) == 1 and names[0].lower().endswith((".tar", ".tar.gz", ".tgz")):
         return f"is a zip of a tar that begins with {_some(tars.first_names(path, 2))}"
-    return f"is a zip of {len(names):,} files, such as {_some(names)}"
+    more = f": {_UNPACK}" if any(name.lower().endswith(_PICTURES) for name in names[:1]) else ""
+    return f"is a zip of {len(names):,} files, such as {_some(names)}{more}"
+
+
+def _first_member(path: Path) -> str:
+    """Return the name in the header that a zip begins with (.ZIP File Format Specification 6.3, 4.3.7)."""
+    with open_file(path, ahead=False) as file:
+        head = file.read(_HEAD)
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("utf-8", "replace")[:80]
 
 
 def _some(names: Iterable[str]) -> str:

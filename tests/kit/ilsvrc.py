@@ -81,6 +81,25 @@ def renamed(change: Callable[[str, str], str], *, nested: bool = False) -> Calla
     return rename
 
 
+def in_upper_case(folder: Path) -> None:
+    """As a file system without small letters left them."""
+    archives.unpack(folder, nested=True)
+    for path in [*(folder / "train").iterdir(), *(folder / "val").iterdir()]:
+        path.rename(path.with_name(path.name.upper()))
+
+
+def below(train: str, validation: str) -> Callable[[Path], None]:
+    """Return what puts the folders elsewhere, in which photographs are named .jpg."""
+
+    def lay(folder: Path) -> None:
+        renamed(lambda stem, _: f"{stem}.jpg")(folder)
+        for name, place in (("train", train), ("val", validation)):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).rename(folder / place)
+
+    return lay
+
+
 def hub_parquet(place: str, *, files: int = 3, group: int = 7) -> Callable[[Path], None]:
     """Return what lays out Parquet as `datasets` writes it, rows in no order, and takes the tars away."""
 
@@ -149,7 +168,12 @@ FORMS: dict[str, Callable[[Path], None]] = {
     ".Jpeg in class folders": renamed(lambda stem, _: f"{stem}.Jpeg", nested=True),
     "as the Hub names them": renamed(as_the_hub_names_them),
     "as the Hub names them, in class folders": renamed(as_the_hub_names_them, nested=True),
+    "class folders in upper case": in_upper_case,
+    "folders elsewhere": below("ssd/ImageNet/Train", "ssd/ImageNet/Validation"),
+    "face-blurred": below("train_blurred", "val_blurred"),
+    "face-blurred below": below("imagenet-blurred/train", "imagenet-blurred/val"),
     "Parquet": hub_parquet("data"),
+    "Parquet below": hub_parquet("download/of/mine"),
     "Parquet beside each other, of one row group": hub_parquet(".", files=1, group=1000),
     "Parquet in the Hub's cache": in_the_hubs_cache,
 }

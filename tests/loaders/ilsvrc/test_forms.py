@@ -14,7 +14,7 @@ from loaders.files import places
 from loaders.ilsvrc.layout import validation_labels
 from loaders.ilsvrc.photos import numbered
 from publish.regenerate.originals import find
-from tests.kit import archives, contract, ilsvrc
+from tests.kit import archives, building, contract, ilsvrc
 from tests.kit.archives import Laid
 from tests.kit.ilsvrc import TRAIN, VALIDATION
 from tests.kit.refusals import refused, says
@@ -58,6 +58,28 @@ def test_every_form_gives_the_rows_of_the_registered_one(
     assert rows_of(tmp_path) == rows_of(laid.folder)
 
 
+@pytest.mark.parametrize("form", ["face-blurred", "face-blurred below", "folders"])
+def test_what_is_called_so_is_told_as_that(form: str, tmp_path: Path) -> None:
+    archives.subset(building.make(tmp_path / "x"))
+    ilsvrc.FORMS[form](tmp_path / "x")
+    forms = {plan.archives[0].form for plan in contract.plans(DATASET, "1pct", tmp_path / "x")}
+    assert forms == {"unpacked folders" if form == "folders" else "face-blurred folders"}
+
+
+def test_several_folders_elsewhere_are_not_chosen_from(folder: Path) -> None:
+    archives.unpack(folder)
+    for name in ("one", "two"):
+        shutil.copytree(folder / "train", folder / name / "Train")
+    shutil.rmtree(folder / "train")
+    says(refused(DATASET, "1pct", folder), "several folders of train", "one/Train", "two/Train", "--source")
+
+
+def test_a_class_under_two_spellings(folder: Path) -> None:
+    archives.unpack(folder)
+    (folder / "train" / ONE.upper()).mkdir()
+    says(refused(DATASET, "1pct", folder), f"{folder}/train: holds both", ONE, ONE.upper())
+
+
 # What is nearly such a form
 
 
@@ -74,6 +96,13 @@ def test_a_class_tar_that_is_cut_short(folder: Path) -> None:
     says(refused(DATASET, "1pct", folder), path, "cut short")
     path.write_bytes(b"")
     says(refused(DATASET, "1pct", folder), path, "ends at byte 0")
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".TGZ", ".zip"])
+def test_a_class_that_is_packed(ending: str, folder: Path) -> None:
+    ilsvrc.class_tars(folder)
+    (folder / "train" / f"{ONE}.tar").rename(folder / "train" / f"{ONE}{ending}")
+    says(refused(DATASET, "1pct", folder), f"{folder}/train: holds '{ONE}{ending}', which is packed", "Unpack")
 
 
 def test_a_class_tar_beside_half_of_its_folder(folder: Path) -> None:

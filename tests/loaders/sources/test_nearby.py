@@ -9,6 +9,7 @@ import pytest
 
 from loaders import classes
 from loaders.files import places
+from loaders.formats import zips
 from loaders.sources import listing, nearby
 from loaders.sources.listing import Listing, plain_name
 from publish.sample import archives as writers
@@ -49,7 +50,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 @pytest.mark.keeps("S34")
-def test_each_kind_of_file_is_told_by_its_head(tmp_path: Path) -> None:
+def test_each_kind_of_file_is_told_by_its_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zipped(tmp_path / "npz.zip", **{"a/train_data_batch_1.npz": writers.npz(archives.resized_batches(16)[1])})
     zipped(tmp_path / "other.zip", **{"readme.txt": b"hello"})
     lay(tmp_path / "val_data", batch(8))
@@ -59,6 +60,10 @@ def test_each_kind_of_file_is_told_by_its_head(tmp_path: Path) -> None:
     lay(tmp_path / "empty.tar", b"")
     lay(tmp_path / "cut.zip", b"PK\x03\x04")
     lay(tmp_path / "notes.md", b"hello")
+    lay(tmp_path / "a.tar.crdownload", b"hello")
+    zipped(tmp_path / "val.zip", **{"val/a.JPEG": b"-"})
+    zipped(tmp_path / "all.zip", **{f"train/{n}.JPEG": b"" for n in range(100)})
+    monkeypatch.setattr(zips, "_DIRECTORY_LIMIT", 1000)
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         tar.add(tmp_path / "a.png", "valid_32x32/1.png")
     told = {entry.name: nearby.seems(Listing(tmp_path), entry) for entry in Listing(tmp_path).entries}
@@ -70,7 +75,10 @@ def test_each_kind_of_file_is_told_by_its_head(tmp_path: Path) -> None:
         "n01440764_18.jpg": "is a JPEG picture, named .jpg",
         "page.tar": "is a web page, not an archive, named .tar",
         "empty.tar": "is empty",
-        "cut.zip": "cannot be read",
+        "cut.zip": "is a zip that is cut short",
+        "val.zip": "is a zip of 1 files, such as `val/a.JPEG`: unpack it, and name the folder",
+        "all.zip": "is a zip of very many files, and begins with `train/0.JPEG`: unpack it, and name the folder",
+        "a.tar.crdownload": "is a download that was not finished, named .crdownload",
         "notes.md": "is a file, named .md",
         "x.tar.gz": "is a tar that begins with `valid_32x32/1.png`",
     }
@@ -80,6 +88,7 @@ def test_each_kind_of_file_is_told_by_its_head(tmp_path: Path) -> None:
 def test_each_kind_of_folder_is_told_by_what_lies_in_it(tmp_path: Path) -> None:
     for wnid in classes.wnids("ilsvrc")[:50]:
         lay(tmp_path / "tars" / f"{wnid}.tar")
+        lay(tmp_path / "packed" / f"{wnid}.tar.gz")
         lay(tmp_path / "folders" / wnid / f"{wnid}_1.JPEG")
     lay(tmp_path / "index" / "7" / "a.jpeg")
     lay(tmp_path / "pickles" / "train_data_batch_1", batch(8))
@@ -90,6 +99,7 @@ def test_each_kind_of_folder_is_told_by_what_lies_in_it(tmp_path: Path) -> None:
     told = {entry.name: nearby.seems(shown, entry) for entry in shown.entries if entry.level == 1}
     assert told == {
         "tars": "holds 50 class tars",
+        "packed": "holds 50 packed classes: unpack them",
         "folders": "holds 50 class folders",
         "index": "holds 1 folders named by number",
         "pickles": "holds 1 pickled batch of 8x8",
@@ -104,7 +114,7 @@ def test_the_likeliest_names_come_first_and_the_rest_is_counted(tmp_path: Path) 
         lay(tmp_path / f"{number:02d}.bin")
     lay(tmp_path / "train_32x32.tar.part")
     told = said(tmp_path)
-    assert told[0] == "`train_32x32.tar.part` is a file, named .part"
+    assert told[0] == "`train_32x32.tar.part` is a download that was not finished, named .part"
     assert told[-1] == "and 13 more files and folders"
     assert len(told) == 9
 

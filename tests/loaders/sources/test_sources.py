@@ -336,8 +336,10 @@ def test_a_sidecar_vouches_for_every_file_beside_it(tmp_path: Path) -> None:
     loose = folder.find_unregistered("folder/b")
     assert loose is not None
     assert (loose.origin, loose.expected and loose.expected.bytes) == ("regenerated", 1)
-    assert folder.rows("imagenet_v2", "topimages") == {"test": 7}
-    assert folder.rows("imagenet_v2", "threshold-0.7") == {}
+    above = SourceFolder(tmp_path.parent)  # the sidecar lies where the archives do
+    assert [each.rows("imagenet_v2", "topimages", {"test": (found,)}) for each in (folder, above)] == [{"test": 7}] * 2
+    assert folder.rows("imagenet_v2", "threshold-0.7", {"test": (found,)}) == {}
+    assert folder.rows("imagenet_v2", "topimages", {}) == {}
     assert (folder.origin, SourceFolder(tmp_path / "folder").origin) == ("regenerated", "upstream")
 
 
