@@ -68,15 +68,17 @@ class ArchiveBuilder(datasets.GeneratorBasedBuilder):
         for place in ("data_dir", "names"):
             if options.get(place):
                 options[place] = str(Path(options[place]).absolute())
+        name = options.get("config_name")
         if options.get("names"):
-            named = _config_of(self.loader, Path(options["names"]), options.get("config_name"))
-            options |= {"config_name": None, "name": named}  # which is none of those that the library knows
-        config, name = super()._create_builder_config(*given, config_id=config_id, **options)
+            name = _config_of(self.loader, Path(options["names"]), name)
+        if isinstance(name, str) and name not in self.builder_configs and _is_one(self.loader, name):
+            options |= {"config_name": None, "name": name}  # which is none of those that the library knows
+        config, prepared = super()._create_builder_config(*given, config_id=config_id, **options)
         found = self.loader.find(self._config(config), SourceFolder(config.folder))
         self._named = [
             seen for archive in found.all() if not _digest(archive, config.allow_partial) for seen in archive.seen
         ]
-        return config, config_id or f"{name}-{_stamp(found, config.allow_partial)}"
+        return config, config_id or f"{prepared}-{_stamp(found, config.allow_partial)}"
 
     def _config(self, config: ArchiveConfig) -> Config:
         return replace(self.loader.config(config.name), names=Path(config.names) if config.names else None)
@@ -115,6 +117,13 @@ def _config_of(loader: Loader, names: Path, wanted: str | None) -> str:
         why = f"makes the config {name}, not {wanted}" if takes_lists else f"{loader.DATASET.name} takes no lists"
         raise ValueError(f"names={str(names)!r}: {why}.")
     return name
+
+
+def _is_one(loader: Loader, config: str) -> bool:
+    try:
+        return loader.config(config).name == config
+    except KeyError:
+        return False
 
 
 def _examples(batch: Batch) -> list[dict[str, Any]]:

@@ -68,6 +68,14 @@ def test_pickles_hold_the_names_too(source: Path, archives: Path, tmp_path: Path
     assert list(one[0]) == ["image", "label", "file_name"]
 
 
+def test_the_library_s_door_opens_configs_that_are_not_upstream_s(archives: Path, tmp_path: Path) -> None:
+    builder = imagenet_resized.Builder(config_name="12x12-center", data_dir=str(archives), cache_dir=str(tmp_path))
+    row = next(iter(builder.as_streaming_dataset(split="validation")))
+    assert (row["image"].size, list(row)) == ((12, 12), ["image", "label", "file_name"])
+    with pytest.raises(ValueError, match="'12x12-left-right' not found"):
+        imagenet_resized.Builder(config_name="12x12-left-right", data_dir=str(archives), cache_dir=str(tmp_path))
+
+
 def test_photographs_that_are_left_out_take_their_names_with_them(originals: Originals, tmp_path: Path) -> None:
     """Wherever they stood in a batch, the others keep their own."""
     source, broken = lay_folders(tmp_path / "in", originals), set()
