@@ -20,6 +20,7 @@ FORM = "list of names"  # what the manifest and the card call one
 ABSENT = "listed in"  # what a count begins with of those that are on a list, and not there
 LIKE = "names like n01440764_10026.JPEG, one a line"
 _MOST_BYTES = 1 << 26  # all of train, each with its folders, comes to 57 MB
+_MOST_LINES = 2 * layout.COUNTS["train"]  # some may be empty
 _SHOWN = 5  # names in a message
 
 
@@ -44,7 +45,9 @@ def read(path: Path) -> list[str]:
     if not path.is_file():
         raise SourceProblem(f"{path}: expected a list of {LIKE}; found no file.")
     text = text_of(path, _MOST_BYTES)
-    lines = [line for line in map(str.strip, text.decode("utf-8-sig", "replace").splitlines()) if line]
+    if (count := text.count(b"\n")) > _MOST_LINES:
+        raise SourceProblem(f"{path}: has {count:,} lines, expected at most {_MOST_LINES:,}. Is it another file?")
+    lines = [line for line in map(str.strip, text.decode("utf-8-sig", "replace").split("\n")) if line]
     if not lines or b"\0" in text:
         found = "found text that is not UTF-8" if lines else "found nothing"
         raise SourceProblem(f"{path}: expected {LIKE}; {found}. Save it as plain text, or download it again.")
@@ -58,7 +61,7 @@ def read(path: Path) -> list[str]:
 def _name(line: str) -> str | None:
     folders, _, file = line.replace("\\", "/").rpartition("/")
     name, wnid = layout.train_name(file) or ("", "")
-    is_known = layout.TRAIN_FILE.fullmatch(name) and wnid in classes.label_of_wnid("ilsvrc")
+    is_known = wnid in classes.label_of_wnid("ilsvrc") and layout.TRAIN_FILE.fullmatch(name)
     return name if is_known and folders.rpartition("/")[2] in ("", "train", wnid) else None
 
 
