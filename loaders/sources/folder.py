@@ -1,6 +1,6 @@
 """A folder of upstream's files, and the sidecar that may lie beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class SourceFolder:
     @property
     def origin(self) -> str:
         """Where its files come from: "upstream" unless a sidecar says otherwise."""
-        return self._sidecar(self.path).origin
+        return (self._sidecar(self.path) or Sidecar()).origin
 
     def rows(self, dataset: str, config: str, found: Mapping[str, Archives]) -> dict[str, int]:
         """Return the rows by split that the sidecar beside the archives found gives for a config; empty without one."""
@@ -57,14 +57,13 @@ class SourceFolder:
         return next((told for each in found.values() if (told := self._beside(each).regenerated.get(config))), None)
 
     def _beside(self, archives: Archives) -> Sidecar:
-        """Return the sidecar here, or else the one in the folder that archives lie in."""
-        return self._sidecars[self.path] or self._sidecar(archives[0].path.parent)
+        """Return the sidecar here, or else the one nearest to archives that lie below."""
+        return next((sidecar for _, sidecar in self._told(archives[0].path)), Sidecar())
 
     def made_for(self, path: Path) -> str | None:
-        """Return the config of `imagenet_resized` that the sidecar says a file was made for, None where it does not."""
-        name = self._within(self.path, path)
-        made = self._sidecar(self.path).regenerated
-        return next((config for config, facts in made.items() if name in facts.files), None)
+        """Return the config of `imagenet_resized` that a sidecar says a file was made for, None where none does."""
+        told = [(name, config, made) for name, each in self._told(path) for config, made in each.regenerated.items()]
+        return next((config for name, config, made in told if name in made.files), None)
 
     def find(self, source: Source) -> Archive | None:
         """Return the source's file, here or where it was downloaded to instead, or None when it is not there.
@@ -93,16 +92,19 @@ class SourceFolder:
 
     def archive(self, path: Path, source: Source | None = None) -> Archive:
         """Return a file that lies here or below as what a sidecar or `source` says that it should be."""
-        for sidecar in dict.fromkeys((self.path, path.parent)):
-            if facts := self._sidecar(sidecar).files.get(self._within(sidecar, path)):
-                return Archive.found(path, Expected(facts.bytes, facts.sha256, self._sidecar(sidecar).origin))
+        for name, sidecar in self._told(path):
+            if facts := sidecar.files.get(name):
+                return Archive.found(path, Expected(facts.bytes, facts.sha256, sidecar.origin))
         if source is None or not source.sha256:
             return Archive.found(path, None)
         return Archive.found(path, Expected(source.bytes, source.sha256, "upstream", source.hashed))
 
-    @staticmethod
-    def _within(folder: Path, path: Path) -> str:
-        return str(path)[len(str(folder)) :].lstrip("/")
+    def _told(self, path: Path) -> Iterator[tuple[str, Sidecar]]:
+        """Yield the sidecars that may tell of a file, here and in each folder down to it, with its name from there."""
+        below = [folder for folder in path.parents if self.path in folder.parents]
+        for folder in dict.fromkeys((self.path, path.parent, *below)):
+            if sidecar := self._sidecar(folder):
+                yield str(path)[len(str(folder)) :].lstrip("/"), sidecar
 
     def _named(self, name: str) -> list[Path]:
         """Return the files of a name, the one that lies here under just that name first."""
@@ -116,10 +118,10 @@ class SourceFolder:
             raise SourceProblem(f"{name} is there more than once: {told}. Only one can be right: move the others away.")
         return paths
 
-    def _sidecar(self, folder: Path) -> Sidecar:
+    def _sidecar(self, folder: Path) -> Sidecar | None:
         if folder not in self._sidecars:
             self._sidecars[folder] = read_sidecar(folder / SIDECAR)
-        return self._sidecars[folder] or Sidecar()
+        return self._sidecars[folder]
 
 
 def default_folder() -> Path:

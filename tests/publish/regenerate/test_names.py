@@ -59,6 +59,10 @@ def test_pickles_hold_the_names_too(source: Path, archives: Path, tmp_path: Path
     for number, (_, batch) in enumerate(train_zips(archives, 8), 1):
         loaded = pickle.loads((out / "Imagenet8_train" / f"train_data_batch_{number}").read_bytes())
         assert loaded["file_names"].tolist() == batch["file_names"].tolist()
+    plans = contract.plans(
+        "imagenet_resized", "8x8", tmp_path, partial=False
+    )  # its sidecar lies below, they lower still
+    assert [archive.origin for plan in plans for archive in plan.archives] == ["regenerated"] * 11
     builders = [
         imagenet_resized.Builder(config_name="8x8", data_dir=str(place), cache_dir=str(tmp_path))
         for place in (archives, out)
