@@ -179,13 +179,14 @@ class Batch:
 
     `pixels` is uint8 [N, 3, S, S] where the images were made from pixels, and None where they came encoded. `damaged`
     are the photographs that libjpeg warned about when pixels were made of them, by file name; `oddities` counts those
-    that were odd, by kind.
+    that were odd, by kind. `places` says in words where each lies that came encoded.
     """
 
     rows: pa.RecordBatch
     pixels: npt.NDArray[np.uint8] | None = None
     damaged: Mapping[str, Damage] = field(default_factory=dict)
     oddities: Mapping[str, int] = field(default_factory=dict)
+    places: Sequence[str] = ()
 
 
 class Loader(Protocol):

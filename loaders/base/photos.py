@@ -44,10 +44,10 @@ def batches(dataset: Dataset, job: Job) -> Iterator[Batch]:
         for at in range(0, len(photos), _BATCH):
             rows = slice(at, at + _BATCH)
             _check_size(photos.root, photos.sizes[rows])
-            images = [next(files)[1] for _ in photos.names[rows]]
+            places, images = zip(*itertools.islice(files, len(photos.names[rows])), strict=True)
             names = [name.decode() for name in photos.names[rows].tolist()]
-            columns = [arrow.images(images), arrow.integers(photos.labels[rows]), arrow.strings(names)]
-            yield Batch(pa.record_batch(columns, schema=dataset.schema))
+            columns = [arrow.images(list(images)), arrow.integers(photos.labels[rows]), arrow.strings(names)]
+            yield Batch(pa.record_batch(columns, schema=dataset.schema), places=places)
 
 
 def resized_batches(dataset: Dataset, job: Job, size: int, squaring: str) -> Iterator[Batch]:

@@ -41,10 +41,9 @@ class _Facts:
 
 @dataclass(frozen=True)
 class _Files:
-    """The photographs wanted of some Parquet files, the first of which has a number. Called in a worker."""
+    """The photographs wanted of some Parquet files. Called in a worker."""
 
     folder: Path
-    number: int
     photos: Photos
 
     def __call__(self) -> None:
@@ -53,7 +52,8 @@ class _Files:
             pass
 
     def _put(self, holder: int) -> None:
-        photos, place = self.photos.take(self.photos.inside == holder), _place(self.folder, self.number + holder)
+        photos = self.photos.take(self.photos.inside == holder)
+        place = _place(self.folder, self.photos.holders[holder])
         if _is_whole(place, photos):
             return
         sizes, check = list[int](), 0
@@ -67,8 +67,9 @@ class _Files:
                 index.write_bytes(save_arrays(_Facts(photos.identity, check), {"sizes": np.array(sizes, np.int64)}))
 
 
-def _place(folder: Path, number: int) -> Path:
-    return folder / f"{number:05d}.photographs"
+def _place(folder: Path, holder: Holder) -> Path:
+    """Return where the photographs of a Parquet file are put, whose name says which."""
+    return folder / f"{Path(holder.place).stem}.photographs"
 
 
 def _index(place: Path) -> Path:
@@ -139,14 +140,14 @@ class Aside:
         starts = range(0, len(stored.holders), step)
         parts = [stored.take((stored.inside >= at) & (stored.inside < at + step)) for at in starts]
         return [
-            Task(f"{self.name}, file {at + 1} of Parquet", _Files(self.folder, at, part))
+            Task(f"{self.name}, file {at + 1} of Parquet", _Files(self.folder, part))
             for at, part in zip(starts, parts, strict=True)
         ]
 
     def placed(self) -> dict[str, Job]:
         """Return the same jobs, whose photographs are read from where they were put aside."""
         photos = self._photos
-        holders = tuple(Holder("aside", _place(self.folder, n).name) for n in range(len(photos.holders)))
+        holders = tuple(Holder("aside", _place(self.folder, holder).name) for holder in photos.holders)
         found = [_sizes(_index(self.folder / holder.place)) for holder in holders]
         offsets, sizes = np.empty(len(photos), np.int64), np.empty(len(photos), np.int64)
         sizes[self._order] = np.concatenate(found)

@@ -5,7 +5,7 @@ integers and exact, so that they come out the same in any order and on any numbe
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,7 +113,7 @@ def of_batch(batch: Batch, shown: int = 0) -> Statistics:
     Encoded images are decoded for it, each of them whole: raises Problem for one that cannot be.
     """
     rows, pixels = batch.rows, batch.pixels
-    found = _of_pixels(rows, pixels, shown) if pixels is not None else _of_files(rows, shown)
+    found = _of_pixels(rows, pixels, shown) if pixels is not None else _of_files(rows, batch.places, shown)
     found.damaged |= batch.damaged
     found.oddities.update(batch.oddities)
     if "label" in batch.rows.schema.names:
@@ -175,14 +175,15 @@ def _fingerprints_of_png(rows: pa.RecordBatch) -> U64:
     return np.ascontiguousarray(table[:, -20:-12]).view(np.uint64).reshape(-1)
 
 
-def _of_files(rows: pa.RecordBatch, shown: int) -> Statistics:
+def _of_files(rows: pa.RecordBatch, places: Sequence[str], shown: int) -> Statistics:
     found = Statistics(rows=rows.num_rows, mean_sums=_zeros(3, THUMBNAIL, THUMBNAIL))
     fingerprints: list[int] = []
     first: list[U8] = []
-    for file, name in zip(rows["image"].field("bytes"), rows["file_name"], strict=True):
+    names = rows["file_name"].to_pylist()
+    for file, name, place in zip(rows["image"].field("bytes"), names, places or names, strict=True):
         data = file.as_buffer()
         fingerprints.append(xxhash.xxh3_64_intdigest(data))
-        photo = _add_photo(found, data, name.as_py())
+        photo = _add_photo(found, data, name, place)
         if len(first) < shown:
             first.append(_square(photo))
     found.fingerprints = np.array(fingerprints, np.uint64)
@@ -211,13 +212,13 @@ def damage_of(rows: pa.RecordBatch) -> Iterator[tuple[str, str | Damage]]:
             yield name, str(error)
 
 
-def _add_photo(found: Statistics, data: pa.Buffer, name: str) -> Photograph:
+def _add_photo(found: Statistics, data: pa.Buffer, name: str, place: str) -> Photograph:
     try:
         photo = photographs.decode(data)
         found.oddities.update(photo.oddities(name))
     except ValueError as error:
         raise Problem(
-            f"{name}: expected an image that can be decoded whole, but {error}. Download the archive again."
+            f"{place}: expected an image that can be decoded whole, but {error}. Download the archive again."
         ) from error
     if photo.damage:
         found.damaged[name] = photo.damage
