@@ -79,10 +79,10 @@ def _run(case: Case) -> None:
 
 
 @contextmanager
-def build(folder: Path) -> Iterator[Case]:
+def build(folder: Path, workers: int = 2) -> Iterator[Case]:
     """Rebuild two configs in a folder, from other archives than before."""
     old, new, out = (folder / name for name in ("old", "new", "out"))
-    names = ["--config", f"{RESIZED}/8x8", "--config", f"{RESIZED}/32x32", "--allow-partial", "--workers", "2"]
+    names = ["--config", f"{RESIZED}/8x8", "--config", f"{RESIZED}/32x32", "--allow-partial", "--workers", str(workers)]
     for place, rows in ((old, 40), (new, 300)):
         place.mkdir()
         for size in (8, 32):
@@ -117,14 +117,15 @@ def _lay(folder: Path, size: int, rows: int) -> None:
 
 
 @contextmanager
-def regenerate(folder: Path) -> Iterator[Case]:
+def regenerate(folder: Path, workers: int = 2) -> Iterator[Case]:
     """Regenerate three sizes in the place of those of another order.
 
     A file is the old one or the new one, and the sidecar vouches for no other bytes than lie there: what is half in
     place is vouched for by nobody.
     """
     source, out, before = lay_tars(folder / "source", drawn()), folder / "out", folder / "before"
-    words = ["publish.regenerate", "--source", str(source), "--workers", "2", "--sizes", "8", "16", "64", "--out"]
+    words = ["publish.regenerate", "--source", str(source), "--workers", str(workers)]
+    words += ["--sizes", "8", "16", "64", "--out"]
     _run(Case(lambda: None, [*words, str(before), "--seed", "1"], environment(), lambda: "", lambda: True))
     _run(Case(lambda: None, [*words, str(folder / "new")], environment(), lambda: "", lambda: True))
     old, new = _regenerated(before), _regenerated(folder / "new")
@@ -151,7 +152,7 @@ def _regenerated(out: Path) -> dict[str, str]:
 
 
 @contextmanager
-def publish(folder: Path) -> Iterator[Case]:
+def publish(folder: Path, workers: int = 2) -> Iterator[Case]:
     """Publish a newer build to the test Hub, over an older one."""
     with desks(folder) as (hub, forks):
         (folder / "desk").mkdir()
@@ -161,8 +162,8 @@ def publish(folder: Path) -> Iterator[Case]:
         before, old = saved(hub, desk.name()), contents(desk.repo())
         desk.push(source=newer)
         new, commits = contents(desk.repo()), len(desk.repo().history())
-        what = ["publish", "--config", f"{RESIZED}/8x8", "--source", str(newer), "--allow-partial", "--workers", "2"]
-        command = [*what, "--out", str(desk.out), "--push-to", desk.organisation]
+        what = ["publish", "--config", f"{RESIZED}/8x8", "--source", str(newer), "--allow-partial"]
+        command = [*what, "--workers", str(workers), "--out", str(desk.out), "--push-to", desk.organisation]
 
         def reset() -> None:
             put_back(hub, desk.name(), before)

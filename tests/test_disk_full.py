@@ -21,7 +21,7 @@ SETTLED = {0: {"new"}, 1: {"old", "in between, and not vouched for"}}
 
 @pytest.fixture(scope="module", params=list(kills.CASES))
 def case(request: pytest.FixtureRequest) -> Iterator[kills.Case]:
-    with tempfile.TemporaryDirectory(prefix="full-") as folder, kills.CASES[request.param](Path(folder)) as case:
+    with tempfile.TemporaryDirectory(prefix="full-") as folder, kills.CASES[request.param](Path(folder), 1) as case:
         yield case
 
 

@@ -4,13 +4,15 @@ import copy
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 from huggingface_hub import DatasetCard
 
 from publish import manifest
@@ -64,7 +66,8 @@ class Desk:
     @cached_property
     def archives(self) -> Path:
         """Archives of two train batches' rows: two shards and one."""
-        return self.lay("archives", 60)
+        folder = self.folder / "archives"
+        return folder if folder.exists() else self.lay("archives", 60)
 
     def lay(self, name: str, rows: int, sizes: Sequence[int] = (8,), variation: int = 0) -> Path:
         """Lay out archives with so many train rows, drawn in a variation of their own."""
@@ -129,6 +132,34 @@ class Desk:
         """Return the files of this machine that hold the token."""
         files = (path for path in self.folder.rglob("*") if path.is_file())
         return [path for path in files if self.token.encode() in path.read_bytes()]
+
+
+class Starts:
+    """Desks from which something was published, once for all tests that begin there."""
+
+    def __init__(self, rig: tuple[Hub, Forks], factory: pytest.TempPathFactory) -> None:
+        self._rig, self._factory = rig, factory
+        self._made: dict[str, tuple[Path, Repo, dict[Path, bytes]]] = {}
+
+    @contextmanager
+    def desk(self, name: str, folder: Path, publish: Callable[[Desk], object]) -> Iterator[Desk]:
+        """Give a desk in a folder of its own, as `publish` left the first of the name; its token is in no file then."""
+        hub, forks = self._rig
+        hub.clear_faults()
+        if name not in self._made:
+            first = Desk(hub, forks, self._factory.mktemp(name), name)
+            publish(first)
+            repo = _copied(first.repo())
+            stored = {path: path.read_bytes() for path in map(repo.store.path, repo.objects)}
+            self._made[name] = first.folder, repo, stored
+        made, repo, stored = self._made[name]
+        for path, content in stored.items():  # a test may have damaged it, or withdrawn it
+            path.write_bytes(content)
+        desk = Desk(hub, forks, Path(shutil.copytree(made, folder)), name)
+        put_back(hub, desk.name(), repo)
+        yield desk
+        hub.clear_faults()
+        assert desk.leaks() == []
 
 
 @contextmanager

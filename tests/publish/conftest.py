@@ -8,7 +8,7 @@ import pytest
 from tests.kit import archives, building
 from tests.kit.forks import Forks
 from tests.kit.hub import Hub
-from tests.kit.pushing import Desk, desks
+from tests.kit.pushing import Desk, Starts, desks
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,24 @@ def desk(rig: tuple[Hub, Forks], tmp_path: Path) -> Iterator[Desk]:
     yield desk
     hub.clear_faults()
     assert desk.leaks() == []
+
+
+@pytest.fixture(scope="session")
+def starts(rig: tuple[Hub, Forks], tmp_path_factory: pytest.TempPathFactory) -> Starts:
+    """What has been published before a test begins, published once."""
+    return Starts(rig, tmp_path_factory)
+
+
+@pytest.fixture
+def published(starts: Starts, tmp_path: Path) -> Iterator[Desk]:
+    """A desk from which 8x8 was published, with archives of another 40 rows in its folder `newer`."""
+
+    def publish(desk: Desk) -> None:
+        desk.push()
+        desk.lay("newer", 40, variation=1)
+
+    with starts.desk("published", tmp_path / "desk", publish) as desk:
+        yield desk
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 `Desk.run` looks through all that a command says, and the `desk` fixture through every file of the machine afterwards.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,22 @@ from publish.console.exits import discreet
 from tests.kit import archives
 from tests.kit.building import run
 from tests.kit.hub import Fault
-from tests.kit.pushing import Desk
+from tests.kit.pushing import Desk, Starts
 from tests.kit.regenerating import drawn, lay_tars
 
 TALKATIVE = (401, 418, 500)  # told by words of ours, by the server's, and after waiting in vain
+
+
+@pytest.fixture
+def twice(starts: Starts, tmp_path: Path) -> Iterator[Desk]:
+    """From which two revisions were published, the first as v1."""
+
+    def publish(desk: Desk) -> None:
+        desk.push("--tag", "v1")
+        desk.push(source=desk.lay("newer", 40, variation=1))
+
+    with starts.desk("twice", tmp_path / "desk", publish) as desk:
+        yield desk
 
 
 @pytest.mark.keeps("P2")
@@ -29,10 +42,9 @@ TALKATIVE = (401, 418, 500)  # told by words of ours, by the server's, and after
     ],
 )
 def test_a_server_that_repeats_the_token(
-    module: str, typed: str, paths: tuple[str, ...], status: int, desk: Desk
+    module: str, typed: str, paths: tuple[str, ...], status: int, twice: Desk
 ) -> None:
-    desk.push("--tag", "v1")
-    desk.push(source=desk.lay("newer", 40, variation=1))
+    desk = twice
     words: list[str] = {"publish.check": ["--viewer", "0"], "publish.restore": ["v1"]}.get(module, [])
     for path in paths:
         desk.hub.clear_faults()

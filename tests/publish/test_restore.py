@@ -1,25 +1,35 @@
 """`publish.restore`: back to a tag in one commit; and `publish.withdraw`: gone for good."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from publish import manifest
 from tests.kit.hub import Fault
-from tests.kit.pushing import Desk, card, contents, flip, is_whole, read_manifest
+from tests.kit.pushing import Desk, Starts, card, contents, flip, is_whole, read_manifest
 
 COMMIT = {"method": "POST", "path": "/commit/"}
 NOTE = {"NOTES.md": b"By a person.\n"}
 
 
 @pytest.fixture
+def desk(starts: Starts, tmp_path: Path) -> Iterator[Desk]:
+    """From which v1 was published; another revision with a person's file stands at the head."""
+
+    def publish(desk: Desk) -> None:
+        desk.push("--tag", "v1", shards=3)
+        desk.push("--tag", "v2", source=desk.lay("newer", 40, variation=1))
+        desk.hub.commit(desk.name(), dict(NOTE))
+
+    with starts.desk("tagged", tmp_path / "desk", publish) as desk:
+        yield desk
+
+
+@pytest.fixture
 def tagged(desk: Desk) -> dict[str, str]:
-    """What was published as v1; another revision with a person's file stands at the head."""
-    desk.push("--tag", "v1", shards=3)
-    found = contents(desk.repo())
-    desk.push("--tag", "v2", source=desk.lay("newer", 40, variation=1))
-    desk.hub.commit(desk.name(), dict(NOTE))
-    return found
+    """What was published as v1."""
+    return contents(desk.repo(), "v1")
 
 
 def ours(desk: Desk) -> dict[str, str]:

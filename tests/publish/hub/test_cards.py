@@ -15,10 +15,15 @@ from tests.kit.pushing import Desk, card, contents, front, is_whole, read_manife
 
 
 @pytest.fixture
+def desk(published: Desk) -> Desk:
+    """From which 60 rows were published."""
+    return published
+
+
+@pytest.fixture
 def newer(desk: Desk) -> Path:
-    """Archives of another 40 rows, to be published after the first 60; and the first are published."""
-    desk.push()
-    return desk.lay("newer", 40, variation=1)
+    """Archives of another 40 rows, to be published after the first 60."""
+    return desk.folder / "newer"
 
 
 def edited(desk: Desk, edit: Callable[[str], str]) -> str:
@@ -95,7 +100,6 @@ THEIRS = [in_prose, in_their_key, in_a_template_key, with_a_comment, laid_out, a
 @pytest.mark.keeps("P10", "P13")
 @pytest.mark.parametrize("edit", THEIRS)
 def test_an_edit_of_theirs_alone_is_no_reason_for_a_commit(edit: Callable[[str], str], desk: Desk) -> None:
-    desk.push()
     head = edited(desk, edit)
     assert desk.push().commits == 0
     assert desk.repo().head() == head
@@ -189,6 +193,7 @@ def test_a_card_that_cannot_be_read(desk: Desk, newer: Path) -> None:
 
 def test_a_card_that_was_there_before_us(desk: Desk) -> None:
     """A repository made on the Hub's own page comes with one: its prose stays, and it gets our keys and parts."""
+    desk.hub._repos.pop(desk.name())
     desk.hub.add_repo(desk.name(), "alice", private=True)
     desk.hub.commit(desk.name(), {"README.md": b"---\nlicense: other\n---\n# Theirs\n"})
     desk.push()
@@ -202,7 +207,6 @@ def test_a_card_that_was_there_before_us(desk: Desk) -> None:
 
 def published_before(desk: Desk, edit: Callable[[str], str] = str) -> str:
     """Let the repository be what an older release published, and a person edit its card; return the new head."""
-    desk.push()
     older = ("The task is ImageNet's;", "Its task is that of ImageNet;")
     text, listed = as_before(card(desk.repo()), desk.repo().read(manifest.NAME).decode(), older)
     files = {"README.md": edit(text).encode(), manifest.NAME: listed.encode()}
@@ -251,6 +255,7 @@ def test_files_of_people_survive(desk: Desk, newer: Path) -> None:
 @pytest.mark.keeps("P14", "P19")
 @pytest.mark.parametrize("path", ["classes.tsv", "8x8/validation-00000-of-00001.parquet"])
 def test_a_file_of_theirs_at_a_path_of_ours_is_left_alone(path: str, desk: Desk) -> None:
+    desk.hub._repos.pop(desk.name())
     desk.hub.add_repo(desk.name(), "alice", private=True)
     head = desk.hub.commit(desk.name(), {path: b"Theirs.\n"})
     said = desk.push(code=1)
@@ -260,6 +265,7 @@ def test_a_file_of_theirs_at_a_path_of_ours_is_left_alone(path: str, desk: Desk)
 
 @pytest.mark.keeps("P19")
 def test_a_repository_that_could_not_be_loaded_is_refused(desk: Desk) -> None:
+    desk.hub._repos.pop(desk.name())
     desk.hub.add_repo(desk.name(), "alice", private=True)
     head = desk.hub.commit(desk.name(), {"imagenet_resized.py": b"# A loading script.\n"})
     said = desk.push(code=1)
@@ -269,7 +275,6 @@ def test_a_repository_that_could_not_be_loaded_is_refused(desk: Desk) -> None:
 
 @pytest.mark.parametrize("lost", ["manifest.json", "classes.tsv", "8x8/train-00001-of-00002.parquet", "README.md"])
 def test_what_someone_removed_comes_back(lost: str, desk: Desk) -> None:
-    desk.push()
     before = contents(desk.repo())
     desk.hub.commit(desk.name(), {lost: None})
     said = desk.push()
