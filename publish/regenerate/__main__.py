@@ -5,6 +5,7 @@ steps: https://github.com/PatrykChrabaszcz/Imagenet32_Scripts), and `python -m p
 """
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -159,6 +160,8 @@ def _summary(made: "Sequence[Made]", out: Path, seconds: float) -> None:
     photos = max((sum(each.rows.values()) for each in made if each.is_new), default=0)
     if photos:
         print(f"\n{photos:,} photographs in {seconds:.1f} s ({photos / seconds:,.0f} images/s), in {out}/")
+    configs = " ".join(f"--config imagenet_resized/{each.config}" for each in made)
+    print(f"\nto build: python -m publish {configs} --source {shlex.quote(str(out))}")
 
 
 def _warn(made: "Sequence[Made]", whole: Collection[str]) -> None:

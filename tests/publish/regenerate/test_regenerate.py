@@ -93,10 +93,12 @@ def test_pixels_labels_and_mean(
 
 
 def test_other_sizes_and_center_crops_are_files_of_their_own(
-    originals: Originals, source: Path, tmp_path: Path, whole: Path
+    originals: Originals, source: Path, tmp_path: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Named by what they are, in two parts from 64 pixels up; in the order of the squeezed ones."""
     made(source, tmp_path, "--sizes", 12, 65, "--crop", "center")
+    configs = "--config imagenet_resized/12x12-center --config imagenet_resized/65x65-center"
+    assert f"to build: python -m publish {configs} --source {tmp_path}\n" in capsys.readouterr().out
     assert final_files(tmp_path) == [
         *(f"Imagenet12_center_{part}_npz.zip" for part in ("train", "val")),
         *(f"Imagenet65_center_{part}_npz.zip" for part in ("train_part1", "train_part2", "val")),
