@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from loaders._errors import SourceProblem
 from loaders.base import forms
-from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows
 from loaders.base.lazy import lazy_builder
+from loaders.base.sharding import shard_rows
 from loaders.files.places import entries
 from loaders.formats import folders, index, tars
 from loaders.formats.folders import Files

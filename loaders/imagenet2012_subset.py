@@ -12,8 +12,9 @@ from pathlib import Path
 
 from loaders._errors import SourceProblem, UnknownConfig
 from loaders.base import forms, photos
-from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows
 from loaders.base.lazy import lazy_builder
+from loaders.base.sharding import shard_rows
 from loaders.files.places import is_local
 from loaders.formats import folders
 from loaders.formats.folders import Files

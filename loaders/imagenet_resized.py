@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from loaders._errors import SourceProblem
 from loaders.base import forms
-from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows, shard_rows
+from loaders.base.dataset import Batch, Config, Dataset, Form, Job, Split, SplitPlan, check_rows
 from loaders.base.heads import Heads, are_named, heads
 from loaders.base.lazy import lazy_builder
+from loaders.base.sharding import shard_count, shard_rows
 from loaders.formats.batches import BatchFile, open_batch
 from loaders.formats.zips import zip_names
 from loaders.ilsvrc import lists
@@ -31,7 +32,6 @@ from loaders.sources.variant import SIZES, SMALLEST, parsed
 
 _PAGE = "https://image-net.org/download-images (sign in; section 'Downsampled image data')"
 _BATCHES = 10
-_MOST_BYTES, _ONE_FILE = 150_000_000, 50_000_000  # of a shard; of a split that is one
 
 # fmt: off
 _FILES = {
@@ -50,20 +50,12 @@ SOURCES = {name: Source(name, size, sha256, _PAGE) for name, (size, sha256) in _
 
 
 def _splits(size: int, listed: bool = False) -> tuple[Split, ...]:
+    # Train has whole shards to each of upstream's batches, which are then inflated once.
+    train, validation = (rows * png.row_bytes(size) for rows in (1_281_167, 50_000))
     return (
-        Split("train", 1_281_167, _shards(1_281_167 * png.row_bytes(size), 4 * _BATCHES), listed=listed),
-        Split("validation", 50_000, _shards(50_000 * png.row_bytes(size), 8)),
+        Split("train", 1_281_167, shard_count(train, 4 * _BATCHES), listed=listed),
+        Split("validation", 50_000, shard_count(validation, 8)),
     )
-
-
-def _shards(size: int, step: int) -> int:
-    """Return how many files of at most 150 MB a split of so many bytes is: some times `step`, unless a few will do.
-
-    Train has whole shards to each of ten upstream batches, which are then inflated once; or 8, where that is little.
-    """
-    if size < _ONE_FILE:
-        return 1
-    return 8 if size < 8 * _MOST_BYTES else -(-size // (step * _MOST_BYTES)) * step
 
 
 DATASET = Dataset(

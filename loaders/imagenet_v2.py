@@ -6,8 +6,9 @@ Paper: https://arxiv.org/abs/1902.10811. Labels are ILSVRC's: 0 is tench.
 from collections.abc import Iterator
 
 from loaders.base import forms, photos, v2
-from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, shard_rows
+from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan
 from loaders.base.lazy import lazy_builder
+from loaders.base.sharding import shard_rows
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Found
 

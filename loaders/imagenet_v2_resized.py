@@ -11,8 +11,9 @@ import numpy as np
 
 from loaders import classes
 from loaders.base import forms, photos, v2
-from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan, shard_rows
+from loaders.base.dataset import Batch, Config, Dataset, Job, Split, SplitPlan
 from loaders.base.lazy import lazy_builder
+from loaders.base.sharding import shard_rows
 from loaders.images import png
 from loaders.sources.folder import SourceFolder
 from loaders.sources.source import Found

@@ -11,7 +11,6 @@ functions, which is all that the flow needs of it:
 A job is the rows of one shard, and all that a worker is given.
 """
 
-import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -207,21 +206,6 @@ class Loader(Protocol):
 
     def batches(self, job: Job) -> Iterator[Batch]:
         """Yield the rows of one job, in order."""
-
-
-def shard_rows(rows: int, split: Split) -> list[int]:
-    """Return the rows of each shard: equal, or one more.
-
-    A split that is smaller than the published one gets shards of about the published length, in a count of
-    1, 2, 4 or a multiple of 8; a train split always has two, so that what reads shards is exercised at any size.
-    """
-    wanted = -(-rows * split.shards // split.rows)
-    least = 2 if split.name == "train" and split.shards > 1 else 1
-    counts = [1, 2, 4, *range(8, split.shards + 1, 8)]
-    count = next((c for c in counts if c >= max(wanted, least)), split.shards)
-    count = max(1, min(count, rows))
-    edges = [-(-rows * i // count) for i in range(count + 1)]
-    return [stop - start for start, stop in itertools.pairwise(edges)]
 
 
 def check_rows(dataset: str, config: str, split: Split, rows: int, found: Found, partial: bool) -> None:

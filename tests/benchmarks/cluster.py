@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 
 import loaders
-from loaders.base.dataset import Split, shard_rows
+from loaders.base.dataset import Split
+from loaders.base.sharding import shard_rows
 from publish.build import plan
 from publish.build import run as building
 from publish.build.run import Options

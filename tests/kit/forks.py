@@ -24,7 +24,8 @@ from unittest import mock
 
 import yaml
 
-from loaders.base.dataset import Split, shard_rows
+from loaders.base.dataset import Split
+from loaders.base.sharding import shard_rows
 
 SECONDS = 120
 

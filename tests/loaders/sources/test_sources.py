@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import loaders
 from loaders import SourceProblem
-from loaders.base.dataset import Split, shard_rows
 from loaders.files.places import state
 from loaders.sources import checks, digests, download
 from loaders.sources import source as sources
@@ -389,20 +386,3 @@ def test_the_sidecar_of_the_sample_tells_of_every_config(sample: Path) -> None:
 
 
 # Shards
-
-
-@given(st.integers(1, 1_281_167), st.sampled_from([1, 8, 16, 40, 80, 96]), st.sampled_from(["train", "validation"]))
-def test_shards_are_equal_and_shared_by_ranks(rows: int, shards: int, name: str) -> None:
-    split = Split(name, 1_281_167, shards)
-    cut = shard_rows(rows, split)
-    assert sum(cut) == rows
-    assert max(cut) - min(cut) <= 1
-    assert len(cut) <= shards
-    assert len(cut) in (1, 2, 4) or len(cut) % 8 == 0 or len(cut) == rows
-
-
-def test_a_whole_split_has_the_published_shards() -> None:
-    for name in loaders.names():
-        for config in loaders.load(name).DATASET.configs:
-            for split in config.splits:
-                assert len(shard_rows(split.rows, split)) == split.shards
