@@ -23,6 +23,8 @@ _JUNK = {
     "notebook's folder": r"\.ipynb_checkpoints|__pycache__",
     "hidden file": r"\.(?!\.?$).*",
 }
+# What a browser or another that downloads calls a file until it is whole.
+UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".opdownload", ".filepart", ".aria2", ".incomplete")
 _KINDS = [(kind, re.compile(pattern, re.IGNORECASE | re.DOTALL)) for kind, pattern in _JUNK.items()]
 _FIRST = frozenset(".@#$_DdEeIiLlSsTt")  # what the name of litter begins with: few others do
 

@@ -14,7 +14,7 @@ from loaders import classes
 from loaders._errors import SourceProblem
 from loaders.files.places import entries
 from loaders.formats.tars import first_names, read_members, scan
-from loaders.formats.untrusted import junk, text_of
+from loaders.formats.untrusted import UNFINISHED, junk, text_of
 
 COUNTS = {"train": 1_281_167, "validation": 50_000, "test": 100_000}
 # The test tar as it has been handed out since the patch of 10 October 2019, and under its name from before.
@@ -39,7 +39,8 @@ TRAIN_FILE = re.compile(r"(n\d{8})_\d{1,9}\.JPEG", re.ASCII)
 _ANY_CASE = re.ASCII | re.IGNORECASE
 _CLASS = re.compile(r"n\d{8}", _ANY_CASE)
 _CLASS_TAR = re.compile(r"(?:.*/)?(n\d{8})\.tar", _ANY_CASE)
-_CLASS_OR_PACKED = re.compile(r"(n\d{8})(?:\.(?:tar|tar\.gz|tgz|zip))?", _ANY_CASE)
+_ENDING = "|".join(ending.removeprefix(".") for ending in UNFINISHED)
+_CLASS_OR_PACKED = re.compile(rf"(n\d{{8}})(?:\.(?:tar|tar\.gz|tgz|zip))?(?:\.(?:{_ENDING}))?", _ANY_CASE)
 _TRAIN = re.compile(r"(n\d{8})_(\d+)(?:_(n\d{8}))?\.jpe?g", _ANY_CASE)
 _HUB_FILE = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet", re.ASCII)
 _HUB_TOPS = ("", "data", "ILSVRC/imagenet-1k/data", "imagenet-1k/data")
@@ -110,7 +111,8 @@ def class_of(root: Path, name: str, is_tar: bool) -> str:
     if wnid not in _WNIDS:
         if wnid_in(name) in _WNIDS and not name.lower().endswith(".tar"):
             raise SourceProblem(
-                f"{root}: holds {name!r}, which is packed; expected tars or folders. Unpack all of them."
+                f"{root}: holds {name!r}, which is packed or not whole; expected tars or folders. Unpack it, or end "
+                "its download."
             )
         what, like = ("tar", "n01440764.tar") if is_tar else ("folder", "n01440764")
         raise SourceProblem(f"{root}: holds {name!r}, expected one {what} a class, named like {like}.{advice(root)}")

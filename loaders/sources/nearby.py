@@ -13,14 +13,13 @@ from loaders.files.places import is_remote_error
 from loaders.files.reading import open_file
 from loaders.formats import tars
 from loaders.formats.batches import BatchFile, image_size
-from loaders.formats.untrusted import junk, reading
+from loaders.formats.untrusted import UNFINISHED, junk, reading
 from loaders.formats.zips import zip_directory
 from loaders.sources.batches import batch_number
 from loaders.sources.listing import Entry, Listing, plain_name
 
 _SHOWN = 8
 _HEAD = 512
-_UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart", ".opdownload")
 _PICTURES = (".jpeg", ".jpg", ".png")
 _UNPACK = "unpack it, and name the folder"
 # What folders of classes hold: the name of one, and how many are called.
@@ -105,7 +104,7 @@ def _batches(count: int, first: BatchFile) -> str:
 
 
 def _file(path: Path) -> str:
-    if path.suffix.lower() in _UNFINISHED:
+    if path.suffix.lower() in UNFINISHED:
         return f"is a download that was not finished, named {path.suffix}"
     head = _head(path)
     if not head:

@@ -98,11 +98,15 @@ def test_a_class_tar_that_is_cut_short(folder: Path) -> None:
     says(refused(DATASET, "1pct", folder), path, "ends at byte 0")
 
 
-@pytest.mark.parametrize("ending", [".tar.gz", ".TGZ", ".zip"])
-def test_a_class_that_is_packed(ending: str, folder: Path) -> None:
+@pytest.mark.parametrize("ending", [".tar.gz", ".TGZ", ".zip", ".tar.part", ".tar.crdownload"])
+def test_a_class_that_is_packed_or_not_whole(ending: str, folder: Path) -> None:
     ilsvrc.class_tars(folder)
     (folder / "train" / f"{ONE}.tar").rename(folder / "train" / f"{ONE}{ending}")
-    says(refused(DATASET, "1pct", folder), f"{folder}/train: holds '{ONE}{ending}', which is packed", "Unpack")
+    says(
+        refused(DATASET, "1pct", folder),
+        f"{folder}/train: holds '{ONE}{ending}', which is packed or not whole",
+        "Unpack",
+    )
 
 
 def test_a_class_tar_beside_half_of_its_folder(folder: Path) -> None:
