@@ -16,7 +16,7 @@ from loaders.ilsvrc import layout, lists, photos
 from loaders.ilsvrc.photos import Held
 from publish.console import exits
 from publish.console.options import local, place, whole_number
-from publish.results import written
+from publish.results import check_file, written
 
 _EXAMPLES = """examples:
   python -m publish.lists --source ILSVRC --out few.txt --per-class 1
@@ -63,6 +63,7 @@ def _draw(options: argparse.Namespace) -> int:
     from publish.regenerate.originals import archives_of
 
     name = lists.name_of(options.out)
+    check_file(options.out)
     (archive,) = archives_of(SourceFolder(options.source), ["train"]).values()
     held = photos.train(archive.path)
     names = [each.decode() for each in held.photos.names.tolist()]
@@ -85,7 +86,7 @@ def _draw(options: argparse.Namespace) -> int:
 def _write(out: Path, names: Sequence[str]) -> str:
     """Write a list, and return its SHA-256; raises Problem where another lies in its place."""
     text = "".join(f"{name}\n" for name in names).encode()
-    if out.exists() and not (out.is_file() and out.read_bytes() == text):
+    if out.exists() and out.read_bytes() != text:
         raise Problem(f"{out}: is there already, and is another list. Name another file, or move it away.")
     with written(out) as temporary:
         temporary.write_bytes(text)

@@ -33,9 +33,7 @@ def check_places(out: Path, inside: Iterable[Path]) -> None:
 
     `out` itself may be a link.
     """
-    for path in (out, *out.parents):
-        if path.is_symlink() and not path.exists():
-            raise Problem(f"{path}: is a link to {path.readlink()}, and nothing is there. Is its disk mounted?")
+    _check_led(out)
     for path in (out / PARTIAL, *inside):
         if path.is_symlink():
             raise Problem(
@@ -46,6 +44,24 @@ def check_places(out: Path, inside: Iterable[Path]) -> None:
             raise Problem(
                 f"{path}: lies on another disk than {out}. Name a folder of that disk with --out, for all that is made."
             )
+
+
+def check_file(out: Path) -> None:
+    """Raise Problem, before the work, when its result could not be written to the file `out`, which may be a link."""
+    _check_led(out)
+    if out.exists() and not out.is_file():
+        what = "a folder" if out.is_dir() else "no file"  # a device, whose place a file would take
+        raise Problem(f"{out}: is {what}, expected the name of a file to write (--out).")
+    holder = next(path for path in out.absolute().parents if path.exists())
+    if not holder.is_dir():
+        raise Problem(f"{holder}: is no folder, expected one for {out.name} (--out).")
+
+
+def _check_led(out: Path) -> None:
+    """Raise Problem when a link on the way to a place leads nowhere."""
+    for path in (out, *out.parents):
+        if path.is_symlink() and not path.exists():
+            raise Problem(f"{path}: is a link to {path.readlink()}, and nothing is there. Is its disk mounted?")
 
 
 @contextmanager

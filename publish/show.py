@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from PIL import Image
 
-from loaders import Problem, SourceProblem, classes
+from loaders import SourceProblem, classes
 from loaders.formats.batches import BatchFile, OpenBatch, image_size
 from loaders.formats.zips import zip_names
 from loaders.images.arrow import PARQUET_ERRORS
@@ -24,7 +24,7 @@ from loaders.images.pillow import as_rgb, decoding, opened
 from publish.card import sheet
 from publish.console import exits
 from publish.console.options import local, whole_number
-from publish.results import written
+from publish.results import check_file, written
 
 _MEMBER = re.compile(r"(?:[\w.-]+/)?(?:train_data_batch_\d+|val_data)\.npz")
 _BATCH = re.compile(r"(?:train_data_batch_\d+|val_data)(?:\.npz)?")
@@ -68,11 +68,13 @@ def show(path: Path, out: Path | None = None, split: str | None = None, images: 
     """
     files = _shards(path) or _batch_files(path)
     chosen = _chosen(path, sorted(set(map(_split, files))), split)
-    pictures, counts, rows = _read(path, [file for file in files if _split(file) == chosen], images)
     name = f"{path.resolve().name}-{chosen}" if path.is_dir() else path.stem
-    title = f"{name}: {len(pictures):,} of {rows:,} images"
     place = out or Path(f"{name}.png")
-    _write(place, sheet.draw(title, pictures, counts))
+    check_file(place)
+    pictures, counts, rows = _read(path, [file for file in files if _split(file) == chosen], images)
+    title = f"{name}: {len(pictures):,} of {rows:,} images"
+    with written(place) as temporary:
+        sheet.draw(title, pictures, counts).save(temporary, "PNG")
     return f"{place}: {title}" + (f"; {sheet.describe(counts)}" if counts is not None else "; no labels")
 
 
@@ -90,13 +92,6 @@ def _read(path: Path, files: Sequence[Path | BatchFile], images: int) -> tuple[l
             return list(itertools.islice(_parquet_pictures(shards), images)), *_parquet_counts(shards)
     batches = _opened(path, [file for file in files if isinstance(file, BatchFile)])
     return list(itertools.islice(_batch_pictures(batches), images)), *_batch_counts(batches)
-
-
-def _write(place: Path, picture: Image.Image) -> None:
-    if place.is_dir():
-        raise Problem(f"{place}: is a folder, expected the name of a picture to write (--out).")
-    with written(place) as temporary:
-        picture.save(temporary, "PNG")
 
 
 def _split(file: Path | BatchFile) -> str:

@@ -11,8 +11,9 @@ from datasets import load_dataset
 
 from loaders import Problem
 from loaders.files import places
+from loaders.ilsvrc import photos
 from publish import __main__ as publish
-from publish import check, show
+from publish import check, lists, show
 from publish.preview import place as preview
 from publish.regenerate import __main__ as regenerate
 from publish.repository.compose import check_loadable
@@ -87,6 +88,56 @@ def test_the_refusal_comes_before_the_work(sample: Path, tmp_path: Path, capsys:
     assert publish.main(["--config", CONFIG, "--source", str(sample), "--out", str(tmp_path / "hub")]) == 1
     assert "is a link to" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["big", "hub", "imagenet_resized"]
+
+
+FILES: dict[str, tuple[Command, Callable[[Path], list[object]]]] = {
+    "x.png": (show.main, lambda source: [source / "Imagenet8_val_npz.zip", "--images", 1]),
+    "few.txt": (lists.main, lambda source: ["--source", source, "--per-class", 1]),
+}
+
+
+@pytest.mark.keeps("B13")
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_to_write_may_be_a_link(
+    name: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A link is followed, and one to nowhere, a folder, a device or a file for a folder refused before the work."""
+    command, words = FILES[name]
+    (tmp_path / "big").mkdir()
+    (tmp_path / "folder" / name).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    out, there = tmp_path / name, tmp_path / "big" / name
+
+    def made(place: Path) -> int:
+        return command([*map(str, words(sample)), "--out", str(place)])
+
+    out.symlink_to(there.relative_to(tmp_path))
+    there.touch() if command is show.main else there.write_bytes(drawn(sample, tmp_path / "other.txt"))
+    assert made(out) == 0
+    assert out.is_symlink()
+    assert there.stat().st_size
+    there.unlink()
+    monkeypatch.setattr(show, "_read", None)
+    monkeypatch.setattr(photos, "train", None)
+    capsys.readouterr()
+    (tmp_path / "gone").symlink_to("unmounted")
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / name)
+    for place, said in {
+        out: f"{out}: is a link to big/{name}, and nothing is there. Is its disk mounted?",
+        tmp_path / "gone" / name: f"{tmp_path}/gone: is a link to unmounted, and nothing is there",
+        tmp_path / "folder" / name: f"{tmp_path}/folder/{name}: is a folder, expected the name of a file",
+        tmp_path / "pipes" / name: f"{tmp_path}/pipes/{name}: is no file, expected the name of a file",
+        tmp_path / "file" / name: f"{tmp_path}/file: is no folder, expected one for {name}",
+    }.items():
+        assert made(place) == 1
+        assert f"error: {said}" in capsys.readouterr().err
+    assert not there.exists()
+
+
+def drawn(source: Path, out: Path) -> bytes:
+    assert lists.main(["--source", str(source), "--per-class", "1", "--out", str(out)]) == 0
+    return out.read_bytes()
 
 
 # Names
