@@ -83,7 +83,17 @@ def find(config: Config, folder: SourceFolder) -> Found:
     named = folder.find_unregistered(parsed(config.name).listed) if config.is_listed else None
     beside = {"list": (replace(named, form=lists.FORM),)} if named else {}
     archives = {**found.archives, **beside}
-    return replace(found, archives=archives, regenerated=folder.regenerated(config.name, found.archives))
+    made = folder.regenerated(config.name, found.archives)
+    missing = tuple(_made_here(source, config, folder) or source for source in found.missing)
+    return replace(found, archives=archives, regenerated=made, missing=missing)
+
+
+def _made_here(source: Source, config: Config, folder: SourceFolder) -> Source | None:
+    """Return a missing file as one to make again, where the folder was regenerated: upstream's has other rows."""
+    if folder.made_for(folder.path / source.name) != config.name:
+        return None
+    page = f"nowhere: the rest was regenerated. Run that command again: {parsed(config.name).command()}"
+    return Source(source.name, 0, "", page)
 
 
 def _find_npz_zips(folder: SourceFolder, config: Config, split: Split) -> Archives:
@@ -160,7 +170,7 @@ FORMS = (
 
 def _sources(config: Config, split: Split) -> list[Source]:
     variant = parsed(config.name)
-    page = f"nowhere: upstream has none. Make it with python -m publish.regenerate {variant.options()}"
+    page = f"nowhere: upstream has none. Make it with {variant.command()}"
     return [SOURCES.get(name) or Source(name, 0, "", page) for name in variant.zips(split.name)]
 
 

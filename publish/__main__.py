@@ -111,8 +111,8 @@ def _publish(options: argparse.Namespace) -> int:
     from publish.build import plan
     from publish.build.run import Options, run
 
-    wanted = loaders.select(options.config)
     use.check(options)
+    wanted = loaders.select(options.config)
     lists = use.named(options.names, wanted)
     print("".join(f"{line}\n" for line in use.balance(lists)), end="", file=sys.stderr)
     started = time.perf_counter()

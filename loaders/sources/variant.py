@@ -8,6 +8,7 @@ The name of a list of photographs (`few.txt`) is the last word of both: it is no
 that a filter or a crop, which is one of `SQUARINGS`, is told from it wherever both may stand.
 """
 
+import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -63,6 +64,12 @@ class Variant:
         """Say whether archives may be of it by the words of their names: upstream's say nothing, nor need people's."""
         squaring = next((word for word in words if word in SQUARINGS and word != UPSTREAM), UPSTREAM)
         return squaring == self.squaring and (not self.names or self.names in words)
+
+    def command(self) -> str:
+        """Return the command that makes its archives, with the config that may be meant where a list is hardly one."""
+        near = difflib.get_close_matches(self.names, SQUARINGS, 1) if self.squaring == UPSTREAM and self.names else []
+        meant = f", or name {Variant(self.size, near[0]).config} if that is meant" if near else ""
+        return f"python -m publish.regenerate --source ILSVRC --out DIR {self.options()}{meant}"
 
     def options(self) -> str:
         """Return the options of `python -m publish.regenerate` that make it."""

@@ -12,6 +12,8 @@ from loaders.ilsvrc import lists
 
 def check(options: argparse.Namespace) -> None:
     """Raise Problem for options that contradict each other, or mean nothing."""
+    for path in options.names:
+        lists.name_of(path)  # raises for a name that no config may have
     if options.sample and options.source:
         raise Problem("--sample draws its own archives: leave --source out, or leave --sample out.")
     if options.sample and options.push_to and not options.allow_sample:

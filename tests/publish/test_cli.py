@@ -73,6 +73,16 @@ class TestInThisProcess:
     def test_nothing_like_it(self, word: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert "There is no dataset or config" in self.said(capsys, 2, "--config", word)
 
+    @pytest.mark.parametrize(("name", "why"), [("Few", "has other letters"), ("all", "is taken")])
+    def test_a_list_that_no_config_can_be_called_like(
+        self, name: str, why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        path = tmp_path / f"{name}.txt"
+        said = self.said(capsys, 1, "--config", f"imagenet2012_subset/{name}", "--names", path)
+        assert f"{path}: " in said
+        assert why in said
+        assert "Name the file by small letters and digits" in said
+
     def test_no_config_at_all(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "--list" in self.said(capsys, 2)
 

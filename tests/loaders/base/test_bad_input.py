@@ -1,5 +1,6 @@
 """Files that are damaged, cut short, missing or others, and configs that do not exist."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from loaders.base.dataset import check_rows
 from loaders.base.obtain import missing, missing_message, obtain
 from loaders.formats import tars
 from loaders.sources.folder import SourceFolder
+from loaders.sources.sidecar import SIDECAR
+from loaders.sources.variant import parsed
 from publish.sample.archives import tar
 from publish.sample.sidecar import write_sidecar
 from tests.kit import archives, contract
@@ -197,8 +200,27 @@ def test_a_message_names_each_file_once(tmp_path: Path) -> None:
 def test_a_missing_file_of_unknown_size_and_digest(tmp_path: Path) -> None:
     with pytest.raises(loaders.MissingSources) as caught:
         contract.plans("imagenet_resized", "8x8-lanczos", tmp_path)
-    says(str(caught.value), "  Imagenet8_lanczos_train_npz.zip\n", "publish.regenerate --sizes 8 --resample lanczos\n")
+    says(str(caught.value), "  Imagenet8_lanczos_train_npz.zip\n", "--out DIR --sizes 8 --resample lanczos\n")
     assert "sha256" not in str(caught.value)
+
+
+def test_a_list_that_is_called_almost_like_a_crop_is_told_beside_it(tmp_path: Path) -> None:
+    with pytest.raises(loaders.MissingSources, match=r"centre\.txt, or name 48x48-center if that is meant\n"):
+        contract.plans("imagenet_resized", "48x48-centre", tmp_path)
+    with pytest.raises(loaders.MissingSources, match=r"--names few\.txt\n"):
+        contract.plans("imagenet_resized", "48x48-few", tmp_path)
+
+
+def test_what_is_gone_of_a_regeneration_is_to_be_made_again_and_not_downloaded(tmp_path: Path) -> None:
+    """Upstream's file of the name has other rows: beside the rest it would be half of each."""
+    (name, *_) = lost = [each for split in ("train", "validation") for each in parsed("64x64").zips(split)]
+    facts = {each: {"bytes": 1, "sha256": "0" * 64} for each in lost}
+    told = {"64x64": {"key": "k", "files": lost, "unreadable": {}}}
+    (tmp_path / SIDECAR).write_text(json.dumps({"origin": "regenerated", "files": facts, "regenerated": told}))
+    with pytest.raises(loaders.MissingSources) as caught:
+        contract.plans("imagenet_resized", "64x64", tmp_path)
+    says(str(caught.value), f"  {name}\n", "Run that command again", "--out DIR --sizes 64\n")
+    assert "image-net.org" not in str(caught.value)
 
 
 @pytest.mark.parametrize("partial", [False, True])
