@@ -73,6 +73,8 @@ def _unprinted(error: OSError) -> int:
 def leave(command: Callable[[], int]) -> NoReturn:
     """Run a command and end the process with its exit code; 141 when nobody reads on what it prints."""
     streams.open_all()
+    # Of semaphores that a stopped process leaves, the library's own tracker removes them, and need not say so.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     try:
         code = command()
     except SystemExit as left:  # of --help, or of wrong use
