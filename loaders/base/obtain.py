@@ -73,8 +73,13 @@ def _known_sources(wanted: Wanted) -> list[Source]:
     return [source for loader in dict.fromkeys(loader for loader, _ in wanted) for source in loader.SOURCES.values()]
 
 
-def missing_message(missing: Iterable[tuple[str, Source]], folder: Path, wanted: Wanted = ()) -> MissingSources:
-    """Return the error that says what is there, which forms are taken, and lists every (config, source) that is not."""
+def missing_message(
+    missing: Iterable[tuple[str, Source]], folder: Path, wanted: Wanted = (), sample: bool = True
+) -> MissingSources:
+    """Return the error that says what is there, which forms are taken, and lists every (config, source) that is not.
+
+    `sample` says whether the command that is run can do with a drawn one instead.
+    """
     by_source: dict[Source, list[str]] = {}
     for config, source in missing:
         by_source.setdefault(source, []).append(config)
@@ -99,7 +104,8 @@ def missing_message(missing: Iterable[tuple[str, Source]], folder: Path, wanted:
             f"{', unless it is there in another of those forms' if forms else ''}:\n",
             lines,
         )
-        + "The folder is set with --source. To see the whole build without any of them, run with --sample."
+        + "The folder is set with --source."
+        + (" To see the whole build without any of them, run with --sample." if sample else "")
     )
 
 

@@ -56,8 +56,8 @@ def archives_of(folder: SourceFolder, splits: Sequence[str]) -> dict[str, Archiv
     config = Config("photographs", tuple(Split(name, layout.COUNTS[name], 1) for name in splits))
     found = subset.photographs(folder, config)
     if absent := [split for split in splits if split not in found.archives]:
-        missing = [(f"{subset.DATASET.name}/{config.name}", each) for each in found.missing]
-        told = missing_message(missing, folder.path, [(loaders.load(subset.DATASET.name), config)])
+        missing = [(subset.DATASET.name, each) for each in found.missing]
+        told = missing_message(missing, folder.path, [(loaders.load(subset.DATASET.name), config)], sample=False)
         raise MissingSources(f"{folder.path}: no photographs of {' and '.join(absent)} there.\n\n{told}")
     for split in config.splits:
         subset.check_others(found, split)

@@ -89,7 +89,9 @@ def test_what_cannot_be_drawn(sources: list[Path], tmp_path: Path, capsys: pytes
     says(draw(sources[0], tmp_path / "my-list.txt", capsys, "--per-class", 1, code=1), "such as few.txt")
     says(draw(sources[0], tmp_path / "few.txt", capsys, "--per-class", 900, code=1), "takes 900 of each class")
     says(draw(sources[0], tmp_path / "few.txt", capsys, "--percent", "0.001", code=1), "less than one")
-    says(draw(tmp_path, tmp_path / "few.txt", capsys, "--per-class", 1, code=2), "no photographs of train there")
+    said = draw(tmp_path, tmp_path / "few.txt", capsys, "--per-class", 1, code=2)
+    says(said, "no photographs of train there")
+    assert "--sample" not in said  # this command has none
     assert list(tmp_path.iterdir()) == []
     for percent in ("0", "101", "1e1", "-5"):
         with pytest.raises(SystemExit):
