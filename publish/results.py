@@ -33,7 +33,7 @@ def check_places(out: Path, inside: Iterable[Path]) -> None:
 
     `out` itself may be a link.
     """
-    _check_led(out)
+    _check_folder(out)
     for path in (out / PARTIAL, *inside):
         if path.is_symlink():
             raise Problem(
@@ -48,20 +48,20 @@ def check_places(out: Path, inside: Iterable[Path]) -> None:
 
 def check_file(out: Path) -> None:
     """Raise Problem, before the work, when its result could not be written to the file `out`, which may be a link."""
-    _check_led(out)
+    _check_folder(out.parent, out)
     if out.exists() and not out.is_file():
         what = "a folder" if out.is_dir() else "no file"  # a device, whose place a file would take
         raise Problem(f"{out}: is {what}, expected the name of a file to write (--out).")
-    holder = next(path for path in out.absolute().parents if path.exists())
-    if not holder.is_dir():
-        raise Problem(f"{holder}: is no folder, expected one for {out.name} (--out).")
 
 
-def _check_led(out: Path) -> None:
-    """Raise Problem when a link on the way to a place leads nowhere."""
-    for path in (out, *out.parents):
+def _check_folder(folder: Path, *inside: Path) -> None:
+    """Raise Problem when a link on the way to a folder, or to what is in it, leads nowhere, or the way to a file."""
+    for path in (*inside, folder, *folder.parents):
         if path.is_symlink() and not path.exists():
             raise Problem(f"{path}: is a link to {path.readlink()}, and nothing is there. Is its disk mounted?")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise Problem(f"{there}: is no folder, expected one to write to. Name another place with --out.")
 
 
 @contextmanager

@@ -68,6 +68,17 @@ def test_a_link_to_nowhere_is_refused(out: str, tmp_path: Path) -> None:
         Folder(tmp_path / out).prepare(WANTED)
 
 
+@pytest.mark.parametrize("out", ["file", "file/a"])
+@pytest.mark.parametrize("name", ["publish", "regenerate"])
+def test_a_file_in_the_place_of_the_folder_is_refused(
+    out: str, name: str, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    command, words = {"publish": (publish.main, ["--config", CONFIG]), "regenerate": (regenerate.main, [])}[name]
+    assert command([*words, "--source", str(sample), "--out", str(tmp_path / out)]) == 1
+    assert f"error: {tmp_path}/file: is no folder, expected one to write to" in capsys.readouterr().err
+
+
 def test_a_disk_mounted_within_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     final, stat = tmp_path / "hub" / "imagenet_resized", Path.stat
     final.mkdir(parents=True)
@@ -128,7 +139,7 @@ def test_a_file_to_write_may_be_a_link(
         tmp_path / "gone" / name: f"{tmp_path}/gone: is a link to unmounted, and nothing is there",
         tmp_path / "folder" / name: f"{tmp_path}/folder/{name}: is a folder, expected the name of a file",
         tmp_path / "pipes" / name: f"{tmp_path}/pipes/{name}: is no file, expected the name of a file",
-        tmp_path / "file" / name: f"{tmp_path}/file: is no folder, expected one for {name}",
+        tmp_path / "file" / name: f"{tmp_path}/file: is no folder, expected one to write to",
     }.items():
         assert made(place) == 1
         assert f"error: {said}" in capsys.readouterr().err

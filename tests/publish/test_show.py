@@ -198,7 +198,7 @@ def test_where_no_sheet_can_be_written(
         assert show.main([str(laid / "Imagenet8_val_npz.zip"), "--out", str(place)]) == 1
         assert f"error: {place}: is a folder, expected the name of a file to write" in capsys.readouterr().err
     assert show.main([str(laid / "Imagenet8_val_npz.zip"), "--out", "file/x.png"]) == 1
-    assert f"error: {tmp_path}/file: is no folder, expected one for x.png" in capsys.readouterr().err
+    assert "error: file: is no folder, expected one to write to" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "file"}
     shown(laid / "Imagenet8_val_npz.zip", tmp_path / "new" / "x.png")
 
