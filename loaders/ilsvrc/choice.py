@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from loaders import classes
-from loaders._errors import SourceProblem
 from loaders.formats.tars import Members
 from loaders.ilsvrc import index, layout
 from loaders.ilsvrc.photos import Held
@@ -19,19 +18,16 @@ _OTHER = "photograph of a class that train has not"
 def of_classes(held: Held, labels: Collection[int], *, counted: bool = True, or_all: bool = False) -> Held:
     """Return what is of the classes of train, by their `labels`; the others are `counted` unless one asked for that.
 
-    Raises SourceProblem where none is of these classes. `or_all` takes all of them then, which is counted, too.
+    Where none is of these classes, none is left, which the count says; `or_all` takes all of them then, and says that.
     """
     photos, skipped = held.photos, Counter(held.skipped)
     kept = np.isin(photos.labels, sorted(labels))
     others = int((~kept).sum())
-    if others == len(photos):
-        if not or_all:
-            raise SourceProblem(
-                f"{photos.root}: none of its {others:,} photographs is of one of the {len(labels):,} classes that "
-                "train has. Put validation's photographs of these classes there, or all 50,000."
-            )
+    if others < len(photos):
+        return Held(photos.take(kept), skipped + Counter({_OTHER: others if counted else 0}))
+    if or_all:
         return Held(photos, skipped + Counter({f"{_OTHER}, and taken: none is of one that it has": others}))
-    return Held(photos.take(kept), skipped + Counter({_OTHER: others if counted else 0}))
+    return Held(photos.take(kept), skipped + Counter({f"{_OTHER}, and none is left": others}))
 
 
 def labels_there(root: Path) -> set[int]:

@@ -29,8 +29,8 @@ def find(source: Path, every: int = 1, names: Path | None = None) -> Originals:
     """Return the photographs in a folder, of every `every`-th class by sorted WordNet id, as they are best read.
 
     Of train, those on the list `names`, if there is one; of validation, those of the classes that train has. Raises
-    MissingSources when a split is not there; SourceProblem for what `photos.train`, `photos.numbered`, `of_classes` and
-    `lists.read` do, for a listed photograph that is not there, and for two forms that disagree.
+    MissingSources when a split is not there; SourceProblem for what `photos.train`, `photos.numbered` and `lists.read`
+    do, for a listed photograph that is not there, and for two forms that disagree.
     """
     folder = SourceFolder(source)
     archives = archives_of(folder, _SPLITS)
