@@ -55,8 +55,8 @@ def _open(options: argparse.Namespace) -> "Contents":
         raise Problem("--viewer: the viewer shows the main branch of a repository on the Hub, and nothing else.")
     if folder.is_dir():
         return FolderContents(folder)
-    if name.count("/") == 1:
-        print(f"{name}: is no folder here, so the Hub is asked for it", file=sys.stderr)
+    if folder.parent.is_dir() and folder.parent.name:  # a misspelt folder, most likely
+        print(f"{name}: there is no such folder in {folder.parent}/, so the Hub is asked for it", file=sys.stderr)
     if name.count("/") != 1 or Repository(name).settings() is None:
         raise Problem(f"{name}: expected a folder, or ORG/NAME on the Hub; it is neither.")
     return on_hub(name, options.revision)

@@ -167,8 +167,7 @@ def test_images_are_decoded_when_asked(folder: Path, desk: Desk) -> None:
 @pytest.mark.parametrize("place", ["no-such-folder", "a/b/c", "nobody/nothing"])
 def test_a_place_that_is_none(place: str, desk: Desk) -> None:
     said = desk.run("publish.check", place, code=1)
-    asked = f"{place}: is no folder here, so the Hub is asked for it\n" if place.count("/") == 1 else ""
-    assert said.text.strip() == f"{asked}error: {place}: expected a folder, or ORG/NAME on the Hub; it is neither."
+    assert said.text.strip() == f"error: {place}: expected a folder, or ORG/NAME on the Hub; it is neither."
 
 
 def test_what_is_missing_is_told_once(folder: Path, desk: Desk) -> None:
@@ -192,7 +191,7 @@ def test_stopped_by_the_keyboard(
     words = ["v1"] if command == "publish.restore" else []
     module = f"{command}.__main__" if command == "publish.preview" else command
     assert importlib.import_module(module).main(["lab/set", *words]) == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "stopped"
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_revision_that_is_none(desk: Desk) -> None:
@@ -270,3 +269,9 @@ def test_a_viewer_of_an_older_revision_is_not_believed(desk: Desk) -> None:
 
 def test_a_folder_has_no_viewer(folder: Path, desk: Desk) -> None:
     assert "--viewer: the viewer shows the main branch" in desk.run("publish.check", folder, "--viewer", 1, code=1).text
+
+
+def test_a_folder_that_is_misspelt_is_told_before_the_hub_is_asked(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    said = desk.run("publish.check", "hub/imagenet_resize", code=1, cwd=str(tmp_path))
+    assert said.text.startswith("hub/imagenet_resize: there is no such folder in hub/, so the Hub is asked for it\n")
