@@ -29,8 +29,8 @@ from loaders.sources.sidecar import Regenerated, Sidecar
 from publish.console import damage
 from publish.console.progress import Progress
 from publish.regenerate import placing
+from publish.regenerate.batching import check_pickles, list_of, outputs
 from publish.regenerate.chunks import chunks, joined, stamp_of, take
-from publish.regenerate.cutting import check_pickles, list_of, outputs
 from publish.regenerate.originals import find
 from publish.regenerate.packing import File, ListOutput, Output
 from publish.regenerate.settings import Settings

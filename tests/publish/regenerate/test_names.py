@@ -13,7 +13,7 @@ from loaders import Problem, imagenet_resized
 from publish import __main__ as cli
 from publish import check
 from publish.regenerate import __main__ as regenerate
-from publish.regenerate.cutting import check_pickles
+from publish.regenerate.batching import check_pickles
 from publish.regenerate.settings import Settings
 from tests.kit import archives as kit
 from tests.kit import contract
