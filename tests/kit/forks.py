@@ -10,6 +10,8 @@ import gc
 import importlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +104,39 @@ class Forks:
             self._server.stdout.close()
 
 
+class Forked:
+    """A command that was begun, to be waited for and killed as a `subprocess.Popen` is."""
+
+    def __init__(self, forks: Forks, job: Job) -> None:
+        self._forks, self.pid = forks, forks.begin(job)
+        self._handle = os.pidfd_open(self.pid)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        return self._ended(0)
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end, so many seconds at most, and return its exit code."""
+        code = self._ended(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._handle, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self, seconds: float) -> int | None:
+        if self.returncode is None and select.select([self._handle], [], [], seconds)[0]:
+            self.returncode = self._forks.end(self.pid)
+            os.close(self._handle)
+        return self.returncode
+
+
 def serve(modules: Sequence[str], lines: IO[str]) -> None:
     """Fork a process for each line that is a job, and wait for the one that another line names."""
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as `tests.conftest`
@@ -157,6 +192,8 @@ def _turn(job: Job) -> None:
         mock.patch.object(time, "sleep", lambda seconds: sleep(seconds / job.hurry)).start()
     if job.timeout:
         mock.patch("publish.hub.session.SILENCE", job.timeout).start()
+        if "distributed" in sys.modules:
+            mock.patch("publish.work.cluster.CONNECT", job.timeout).start()
     if job.shards:
         mock.patch("loaders.imagenet_resized.shard_rows", partial(_cut, job.shards)).start()
 
