@@ -25,7 +25,7 @@ from publish.console.progress import table
 from tests.benchmarks import train
 
 GPU = "cuda"
-SIZE, LAYERS, WIDTH = 256, 4, 32  # images a batch; blocks a group (28 layers); channels of the first group
+SIZE, LAYERS, WIDTH = 1024, 4, 32  # images a batch; blocks a group (28 layers); channels of the first group
 Feed = Callable[[int], Iterator[tuple[torch.Tensor, torch.Tensor]]]
 
 
@@ -78,7 +78,7 @@ def ours(folder: Path, size: int, memmap: bool = False, augmented: bool = False)
 
 
 def eight_lines(folder: Path, size: int) -> Feed:
-    epoch = train.eight_lines(folder, size)
+    epoch = train.eight_lines(folder, size, SIZE)
     return lambda number: ((images.to(GPU), labels.to(GPU)) for images, labels in epoch(number))
 
 
