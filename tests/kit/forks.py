@@ -10,14 +10,16 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,14 +31,15 @@ import yaml
 from loaders.base.dataset import Split
 from loaders.base.sharding import shard_rows
 
-SECONDS = 120
+SECONDS, _PIPE = 120, 1 << 16
 
 
 @dataclass(frozen=True)
 class Job:
     """A command: `python -m MODULE ARGUMENTS`, with what is typed into it and the file its output goes to.
 
-    Or, of the module `-c`, a program. `errors` is a file for what is said on stderr, where that is not one with stdout.
+    Or, of the module `-c`, a program. `errors` is a file for what is said on stderr, where that is not one with stdout;
+    `largest_file` is what no file may grow beyond, in bytes. One that `leads` is killed with all that it starts.
     """
 
     module: str
@@ -49,10 +52,12 @@ class Job:
     shards: int | None = None
     cwd: str = "."
     errors: str = ""
+    largest_file: int | None = None
+    leads: bool = False
 
 
 # What each command imports, and what a read-back by `datasets` imports when it comes to it.
-BUILDING = ("datasets", "publish.__main__", "publish.build.run", "publish.card.render")
+BUILDING = ("datasets", "publish.__main__", "publish.build.run", "publish.card.render", "publish.regenerate.run")
 PUBLISHING = (
     *BUILDING,
     "publish.hub.push",
@@ -79,6 +84,16 @@ class Forks:
         """Run a command to its end and return its exit code, the signal's negative number if it was killed."""
         self.pid = self.begin(job)
         return self.end(self.pid)
+
+    def errors(self, job: Job) -> tuple[int, str]:
+        """Do the same, and return what it said on stderr, too: by a pipe, which no limit on files holds up."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(path := f"{folder}/pipe")
+            pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            code = self.run(replace(job, errors=path))
+            said = os.read(pipe, _PIPE).decode()
+            os.close(pipe)
+        return code, said
 
     def begin(self, job: Job) -> int:
         """Start a command, and return the number of its process."""
@@ -130,6 +145,10 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def kill_all(self) -> None:
+        """Kill one that leads, and all that it started."""
+        os.killpg(self.pid, signal.SIGKILL)
+
     def _ended(self, seconds: float) -> int | None:
         if self.returncode is None and select.select([self._handle], [], [], seconds)[0]:
             self.returncode = self._forks.end(self.pid)
@@ -148,6 +167,8 @@ def serve(modules: Sequence[str], lines: IO[str]) -> None:
             print(os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1]), flush=True)
             continue
         pid = os.fork()
+        if asked["leads"]:
+            os.setpgid(pid, pid)  # here and there: whoever comes first
         if not pid:
             os._exit(_become(Job(**asked)))
         print(pid, flush=True)
@@ -186,6 +207,9 @@ def _main(job: Job) -> Callable[[list[str]], int | None]:
 
 
 def _turn(job: Job) -> None:
+    if job.largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job.largest_file, job.largest_file))
+        sys.dont_write_bytecode = True  # it would not be noticed that a module was cut short
     warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
     sleep = time.sleep
     if job.hurry != 1.0:
