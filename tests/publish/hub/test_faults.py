@@ -63,7 +63,7 @@ def test_patience_has_an_end(path: str, desk: Desk) -> None:
     said = desk.push(code=1, hurry=HURRY)
     assert f"{LASTING[path]}" in said.text
     assert "the Hub answered 503; trying again in 120 s" in said.text
-    assert said.text.splitlines()[-1].endswith("What was sent is kept: run the same command later.")
+    assert said.text.splitlines()[-1].endswith("Run the same command later: what was sent is kept.")
     assert len(said.requests) < 120
     assert contents(desk.repo()) == old
     desk.hub.clear_faults()
