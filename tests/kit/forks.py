@@ -28,6 +28,7 @@ from unittest import mock
 
 import yaml
 
+import loaders
 from loaders.base.dataset import Split
 from loaders.base.sharding import shard_rows
 
@@ -161,6 +162,10 @@ def serve(modules: Sequence[str], lines: IO[str]) -> None:
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as `tests.conftest`
     for module in modules:
         importlib.import_module(module)
+    if "publish.card.render" in modules:
+        from publish.card import prose
+
+        list(map(prose.compiled, loaders.names()))  # or each process would do it that writes a card
     gc.freeze()  # or each process would copy what it looks through
     for asked in map(json.loads, lines):
         if isinstance(asked, int):
