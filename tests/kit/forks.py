@@ -1,9 +1,10 @@
 """Commands run in processes that start in no time: a server that has imported everything forks one for each.
 
 What is run is a module's `main`, in a process of its own with its own variables, exit code and output, that a signal
-can kill. The server's environment at its start is what the libraries saw when they were imported. Three things can be
+can kill. The server's environment at its start is what the libraries saw when they were imported. Four things can be
 turned here that no option turns: `hurry` divides every wait of the process, `timeout` is its patience with a silent
-server (seconds), and `shards` is how many shards a train split is cut into.
+server (seconds), `shards` is how many shards a train split is cut into, and `sample` a folder with what `--sample`
+would draw, which takes seconds.
 """
 
 import gc
@@ -13,6 +14,7 @@ import os
 import resource
 import select
 import signal
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,6 +53,7 @@ class Job:
     hurry: float = 1.0
     timeout: float | None = None
     shards: int | None = None
+    sample: str = ""
     cwd: str = "."
     errors: str = ""
     largest_file: int | None = None
@@ -225,6 +228,8 @@ def _turn(job: Job) -> None:
             mock.patch("publish.work.cluster.CONNECT", job.timeout).start()
     if job.shards:
         mock.patch("loaders.imagenet_resized.shard_rows", partial(_cut, job.shards)).start()
+    if job.sample:
+        mock.patch("publish.sample.archives.write", partial(shutil.copytree, job.sample, dirs_exist_ok=True)).start()
 
 
 def _cut(count: int, rows: int, split: Split) -> list[int]:
