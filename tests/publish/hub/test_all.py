@@ -93,20 +93,21 @@ def test_the_token_stays_in_its_variable(sampler: Desk) -> None:
     assert sampler.leaks() == []
 
 
-@pytest.mark.keeps("P18")
-def test_xet_takes_and_gives_the_same(desk: Desk) -> None:
-    """The real hf_xet against the content-addressed storage of the test Hub, as a command and as a reader."""
+@pytest.mark.keeps("P2", "P18")
+def test_workers_send_what_they_build_by_xet_and_it_is_read_by_xet(desk: Desk) -> None:
+    """The real hf_xet and the storage of the test Hub, by a pool of processes that have the login from their variables."""
     pytest.importorskip("hf_xet")
     what = ["--config", "imagenet_resized/8x8", "--source", desk.archives, "--allow-partial", "--out", desk.out]
-    env = desk.environment(xet=True)
+    env = desk.environment(xet=True, PYTHONWARNINGS="error,ignore::DeprecationWarning")
     first = len(desk.hub.requests)
-    done = run(*COMMAND, *what, "--workers", 2, "--push-to", desk.organisation, env=env)
+    done = run(*COMMAND, *what, "--workers", 2, "--push-to", desk.organisation, "--remove-local", env=env)
     assert done.returncode == 0, done.stderr
+    assert desk.token not in done.stdout + done.stderr
     asked = desk.hub.requests[first:]
     assert [r for r in asked if r.path.startswith("/cas/v1/xorbs/")]
     assert not [r for r in asked if r.path.startswith("/storage/") and r.method == "PUT"]
-    assert is_whole(desk.repo())
-    assert len(desk.repo().history()) == 2
+    assert (is_whole(desk.repo()), len(desk.repo().history())) == (True, 2)
+    assert list(desk.folder.glob("out/**/*.parquet")) == []
     checked = run(sys.executable, "-m", "publish.check", desk.name(), "--data", env=env)
     assert checked.stdout.strip().endswith("all right"), checked.stdout + checked.stderr
     assert desk.push().commits == 0
