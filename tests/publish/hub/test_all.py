@@ -95,7 +95,7 @@ def test_the_token_stays_in_its_variable(sampler: Desk) -> None:
 
 @pytest.mark.keeps("P2", "P18")
 def test_workers_send_what_they_build_by_xet_and_it_is_read_by_xet(desk: Desk) -> None:
-    """The real hf_xet and the storage of the test Hub, by a pool of processes that have the login from their variables."""
+    """The real hf_xet and the storage of the test Hub, by a pool of processes that have the login from variables."""
     pytest.importorskip("hf_xet")
     what = ["--config", "imagenet_resized/8x8", "--source", desk.archives, "--allow-partial", "--out", desk.out]
     env = desk.environment(xet=True, PYTHONWARNINGS="error,ignore::DeprecationWarning")
