@@ -12,7 +12,8 @@ from publish.card.owned import owned
 from publish.card.segments import read
 from publish.manifest import Manifest
 from tests.kit.before import as_before
-from tests.publish.card.test_merge import LAID_OUT, MANIFEST, NEW, NEWER, OURS, WHERE
+from tests.publish.card.test_merge import LAID_OUT, NEW, NEWER, OURS, WHERE
+from tests.publish.test_manifest import MANIFEST
 
 OLDER, _LISTED = as_before(OURS, MANIFEST.dump(), ("Prose.", "Prose. Older."))
 THEN = manifest.load(_LISTED, "then")
