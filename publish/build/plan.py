@@ -33,8 +33,7 @@ class SplitBuild:
     @property
     def name(self) -> str:
         """How a person calls it."""
-        split = self.plan.split.name  # one that configs share has a folder of its own, called like it
-        return f"{self.dataset} {split}" if self.folder == split else f"{self.dataset}/{self.folder} {split}"
+        return f"{self.dataset}/{self.folder} {self.plan.split.name}"
 
     @property
     def paths(self) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
     "--force-color-profile=srgb",
 )  # fmt: skip
+WINDOW = {"width": 1280, "height": 900}
 _SECONDS = 60
 
 
@@ -38,10 +40,19 @@ def launch_settings() -> dict[str, Any]:
 class Previews:
     """What forks the command: Gradio alone takes three seconds of a processor to import."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         own = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder)}
         self._folder, self._count = folder, count()
-        self._forks = Forks({**(env or building.environment()), **own}, folder, PREVIEW)
+        self._forks = Forks({**env, **own}, folder, PREVIEW)
+
+    def run(
+        self, *arguments: object, module: str = "publish.preview", cwd: Path | None = None, **variables: str
+    ) -> CompletedProcess[str]:
+        """Run the command, or another, to its end and return its exit code and what it said."""
+        output, errors = (self._folder / f"{name}{next(self._count)}" for name in ("output", "errors"))
+        words, folder = [str(argument) for argument in arguments], str(cwd or self._folder)
+        code = self._forks.run(Job(module, words, str(output), variables, cwd=folder, errors=str(errors)))
+        return CompletedProcess(words, code, output.read_text(), errors.read_text())
 
     @contextmanager
     def served(self, *arguments: object) -> Iterator[str]:
@@ -100,11 +111,17 @@ class Viewer:
         self.troubles: list[str] = []
         tab.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
         tab.on("console", lambda message: self._heard(message))
-        tab.on("pageerror", lambda error: self.troubles.append(str(error)))
+        tab.on("pageerror", lambda error: self.troubles.append(f"{error} {error.stack}"))
 
     def _heard(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.troubles.append(f"{message.type}: {message.text}")
+
+    def hold(self) -> None:
+        """Hold it against what no tab may do: ask another machine for anything, or complain."""
+        troubles, self.troubles = self.troubles, []
+        assert self.hosts <= {"127.0.0.1", ""}
+        assert not troubles, troubles
 
     def open(self, address: str, dataset: str | None = None) -> "Viewer":
         """Open the page, choose a dataset, and wait for its rows."""
@@ -113,6 +130,23 @@ class Viewer:
         if dataset:
             self.choose("dataset", dataset)
         return self
+
+    def at(self, dataset: str, config: str, split: str) -> "Viewer":
+        """Go to the first rows of a split, and undo whatever else was done to the page."""
+        self.tab.bring_to_front()  # a tab behind another is not drawn
+        self.tab.set_viewport_size(WINDOW)
+        self.show("Rows")
+        for name, choice in (("dataset", dataset), ("config", config), ("split", split), ("label", "every class")):
+            if self.tab.locator(f"#{name}").is_visible() and self.chosen(name) != choice:
+                self.choose(name, choice)
+        if self.numbers[:1] != [0]:
+            self.jump(0)
+        self.tab.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0) }")
+        return self
+
+    def chosen(self, name: str) -> str:
+        """Return what is chosen of a list."""
+        return str(self.tab.locator(f"#{name} input").input_value())
 
     def choose(self, name: str, choice: str) -> None:
         """Choose from a list, and wait for what follows."""
@@ -139,6 +173,12 @@ class Viewer:
         self.tab.evaluate("() => document.querySelector('#rows :is(ol, .problem)').dataset.old = 1")
         yield
         self.tab.wait_for_function("() => document.querySelector('#rows :is(ol, .problem):not([data-old])')")
+
+    def jump(self, row: int) -> None:
+        """Ask for the rows from a number on."""
+        with self.turned():
+            self.tab.locator("#row input").fill(str(row))
+            self.tab.locator("#row input").press("Enter")
 
     def press(self, name: str) -> None:
         """Press a button that turns the page."""

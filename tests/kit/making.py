@@ -20,6 +20,16 @@ def copied(built: Path, folder: Path, dataset: str = "imagenet_resized") -> Path
     return Path(shutil.copytree(built / dataset, folder / dataset))
 
 
+def part(built: Path, folder: Path) -> Path:
+    """Return a small repository, one config of `imagenet_resized`, of which a test may make what it likes."""
+    repository = built / "imagenet_resized"
+    alone = replace(_manifest(repository), configs={CONFIG: _manifest(repository).configs[CONFIG]})
+    shutil.copytree(repository / CONFIG, folder / CONFIG)
+    shutil.copy(repository / "README.md", folder)
+    (folder / manifest.NAME).write_text(alone.dump())
+    return folder
+
+
 def with_rows(repository: Path, images: Sequence[bytes], labels: Sequence[int], names: Sequence[str]) -> None:
     """Let one split have these rows, and its labels these names, in a shard as the builder lays it out."""
     entry = _manifest(repository).configs[CONFIG][SPLIT]

@@ -1,4 +1,4 @@
-"""One build of the sample, one command that shows it, and one browser, shared by the tests that only look."""
+"""One build of the sample, one command that shows it, one browser and one tab of it, shared by the tests that look."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,19 +8,25 @@ from typing import Any
 import pytest
 
 from tests.kit import building
-from tests.kit.browsing import CHROMIUM, Previews, Viewer, launch_settings
+from tests.kit.browsing import CHROMIUM, WINDOW, Previews, Viewer, launch_settings
+from tests.kit.hub import Hub, running
+
+TOKEN = "hf_secret0123456789"
 
 
 @pytest.fixture(scope="session")
-def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with all fifteen configs; not to be changed."""
-    return building.shared(sample, tmp_path_factory, worker_id)
+def hub() -> Iterator[Hub]:
+    """A Hub with a person who may write to it, for those who look at what is on one."""
+    with running() as hub:
+        hub.add_user(TOKEN, "alice", orgs={"lab": "write"})
+        yield hub
 
 
 @pytest.fixture(scope="session")
-def previews(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Previews]:
-    """What forks previews of folders."""
-    with closing(Previews(tmp_path_factory.mktemp("previews"))) as previews:
+def previews(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Previews]:
+    """What forks previews, with the login of that person."""
+    env = building.environment() | hub.client_env(tmp_path_factory.mktemp("hf"), TOKEN)
+    with closing(Previews(tmp_path_factory.mktemp("previews"), env)) as previews:
         yield previews
 
 
@@ -43,33 +49,35 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-Open = Callable[..., Viewer]
-
-
 @pytest.fixture(scope="session")
 def profile(browser: Any) -> Any:
     """A person's profile: what it has read of the page's scripts it need not read again."""
-    return browser.new_context()
+    return browser.new_context(viewport=WINDOW)
 
 
 @pytest.fixture
-def open_tab(profile: Any) -> Iterator[Open]:
-    """Open tabs of any width. None may have asked another machine for anything, nor have complained, at the end."""
+def open_tab(profile: Any) -> Iterator[Callable[[], Viewer]]:
+    """Open tabs, which are held to what no tab may do at the end."""
     viewers = []
 
-    def open_tab(width: int = 1280, height: int = 900) -> Viewer:
+    def open_tab() -> Viewer:
         viewers.append(Viewer(profile.new_page()))
-        viewers[-1].tab.set_viewport_size({"width": width, "height": height})
         return viewers[-1]
 
     yield open_tab
     for viewer in viewers:
         viewer.tab.close()
-    assert {host for viewer in viewers for host in viewer.hosts} <= {"127.0.0.1", ""}
-    assert [trouble for viewer in viewers for trouble in viewer.troubles] == []
+        viewer.hold()
+
+
+@pytest.fixture(scope="session")
+def page(profile: Any, address: str) -> Viewer:
+    """A tab on the preview of all datasets: opening one costs two seconds of a processor."""
+    return Viewer(profile.new_page()).open(address)
 
 
 @pytest.fixture
-def viewer(open_tab: Open, address: str) -> Viewer:
-    """A tab on the preview of all datasets."""
-    return open_tab().open(address)
+def viewer(page: Viewer) -> Iterator[Viewer]:
+    """That tab, at the first rows of `imagenet_resized`."""
+    yield page.at(building.RESIZED, "8x8", "train")
+    page.hold()

@@ -6,6 +6,8 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,23 +15,30 @@ import pytest
 
 from publish import manifest
 from tests.kit import building, making
-from tests.kit.browsing import COMMAND, served
+from tests.kit.browsing import Previews, served
+
+Refused = Callable[..., str]
 
 
-def refused(*arguments: object, cwd: Path | None = None) -> str:
+@pytest.fixture
+def refused(previews: Previews) -> Refused:
     """Run the command, which has to end with 1 and a line of its own, and return that."""
-    done = building.run(*COMMAND, *arguments, cwd=cwd)
-    assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr
+
+    def refused(*arguments: object, cwd: Path | None = None) -> str:
+        done = previews.run(*arguments, cwd=cwd)
+        assert (done.returncode, done.stdout) == (1, ""), done.stderr
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    return refused
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path, refused: Refused) -> None:
     assert "expected a dataset repository, or a folder of some; found no manifest.json" in refused(tmp_path)
 
 
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "README.md").write_text("# Photos\n")
     said = refused(tmp_path)
@@ -37,17 +46,17 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     assert f"python -m publish --config all --sample --out {tmp_path}" in said
 
 
-def test_without_a_folder_it_is_hub_and_says_so(tmp_path: Path) -> None:
+def test_without_a_folder_it_is_hub_and_says_so(tmp_path: Path, refused: Refused) -> None:
     assert refused(cwd=tmp_path).startswith("error: hub: expected a folder, or ORG/NAME on the Hub; it is neither.")
 
 
-def test_a_manifest_that_cannot_be_read_is_named(built: Path, tmp_path: Path) -> None:
-    repository = making.copied(built, tmp_path)
+def test_a_manifest_that_cannot_be_read_is_named(built: Path, tmp_path: Path, refused: Refused) -> None:
+    repository = making.part(built, tmp_path / "small")
     (repository / manifest.NAME).write_text("{")
     assert f"{repository}/manifest.json: expected a manifest of this project" in refused(repository)
 
 
-def test_a_port_in_use_is_refused(built: Path) -> None:
+def test_a_port_in_use_is_refused(built: Path, refused: Refused) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -57,8 +66,8 @@ def test_a_port_in_use_is_refused(built: Path) -> None:
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
-def test_what_is_no_port_is_refused(port: str, tmp_path: Path) -> None:
-    done = building.run(*COMMAND, tmp_path, "--port", port)
+def test_what_is_no_port_is_refused(port: str, tmp_path: Path, previews: Previews) -> None:
+    done = previews.run(tmp_path, "--port", port)
     assert done.returncode == 2
     assert "--port" in done.stderr
 
@@ -136,19 +145,6 @@ def test_nothing_is_uploaded(address: str) -> None:
     assert fetch(address, "gradio_api/run/predict", data=b"x" * 100_000)[0] == 403
 
 
-@pytest.mark.keeps("V3")
-def test_another_s_folder_for_temporary_files_is_not_used(built: Path, tmp_path: Path, address: str) -> None:
-    """On a machine of many users `gradio` may lie in the shared one already; what is ours is for its user alone."""
-    (tmp_path / "gradio").write_text("another user's")
-    with served(built, env=building.environment(TMPDIR=str(tmp_path))) as other:
-        assert fetch(other)[0] == 200
-        (own,) = tmp_path.glob("preview-*")
-        assert own.stat().st_mode & 0o777 == 0o700
-    secrets = [urlsplit(each).path.strip("/") for each in (address, other)]
-    assert secrets[0] != secrets[1]
-    assert all(len(secret) >= 32 for secret in secrets)
-
-
 def test_no_file_of_the_machine_is_served(address: str, built: Path) -> None:
     for path in (built / "imagenet_resized" / "manifest.json", Path("/etc/passwd")):
         assert fetch(address, f"gradio_api/file={path}")[0] in (403, 404)
@@ -175,23 +171,51 @@ socket.getaddrinfo = resolved
 """
 
 
-def test_the_command_itself_asks_nobody(built: Path, tmp_path: Path) -> None:
-    """Neither Gradio nor another library calls home, from the import to the end."""
-    (tmp_path / "sitecustomize.py").write_text(_WATCH)
-    asked = tmp_path / "asked"
-    paths = f"{tmp_path}{os.pathsep}{building.ROOT}"
-    env = building.environment(PYTHONPATH=paths, ASKED=str(asked))
+@dataclass(frozen=True)
+class Run:
+    """A run of the command from its start to its end: its address, what was answered there, and what it left."""
+
+    address: str
+    answers: list[int]
+    folders: list[int]
+    asked: Path
+
+
+@pytest.fixture(scope="module")
+def run(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """From a folder with a `hub`, on a machine of many users, where it is seen whom it asks."""
+    here = tmp_path_factory.mktemp("run")
+    (here / "hub").symlink_to(built)
+    (here / "gradio").write_text("another user's")
+    (here / "sitecustomize.py").write_text(_WATCH)
+    paths, asked = f"{here}{os.pathsep}{building.ROOT}", here / "asked"
+    env = building.environment(PYTHONPATH=paths, ASKED=str(asked), TMPDIR=str(here))
     building.run(sys.executable, "-c", "import socket; socket.create_connection(('localhost.invalid', 9))", env=env)
     assert asked.read_text() == "localhost.invalid\n"  # it would be seen
     asked.unlink()
-    with served(built, env=env) as address:
-        for path in ("", "config"):
-            assert fetch(address, path)[0] == 200
-    assert not asked.exists()
+    with served(cwd=here, env=env) as address:
+        answers = [fetch(address, path)[0] for path in ("", "config")]
+        folders = [path.stat().st_mode & 0o777 for path in here.glob("preview-*")]
+    return Run(address, answers, folders, asked)
 
 
-def test_it_starts_from_any_folder(built: Path, tmp_path: Path) -> None:
-    """And the line to copy is for that folder."""
-    (tmp_path / "hub").symlink_to(built)
-    with served(cwd=tmp_path) as address:
-        assert fetch(address)[0] == 200
+def test_the_command_itself_asks_nobody(run: Run) -> None:
+    """Neither Gradio nor another library calls home, from the import to the end."""
+    assert not run.asked.exists()
+
+
+def test_it_starts_from_any_folder(run: Run) -> None:
+    assert run.answers == [200, 200]
+
+
+@pytest.mark.keeps("V3")
+def test_another_s_folder_for_temporary_files_is_not_used(run: Run) -> None:
+    """On a machine of many users `gradio` may lie in the shared one already; what is ours is for its user alone."""
+    assert run.folders == [0o700]
+
+
+@pytest.mark.keeps("V3")
+def test_each_run_has_a_secret_of_its_own(run: Run, address: str) -> None:
+    secrets = [urlsplit(each).path.strip("/") for each in (address, run.address)]
+    assert secrets[0] != secrets[1]
+    assert all(len(secret) >= 32 for secret in secrets)

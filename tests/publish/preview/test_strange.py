@@ -2,16 +2,18 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from publish.preview import markup
 from publish.preview.rows import Page, Row
 from tests.kit import making
-from tests.kit.browsing import Previews, Viewer
+from tests.kit.browsing import WINDOW, Previews, Viewer
 
 LONG = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerkbauunte"
 NAMES = [
@@ -41,127 +43,130 @@ def image(width: int, height: int, kind: str, seed: int = 0) -> bytes:
     return file.getvalue()
 
 
-def test_nothing_that_a_dataset_says_is_run(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
-) -> None:
-    repository = making.copied(built, tmp_path)
+@pytest.fixture(scope="module")
+def folder(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small repository for each test, of which it may make what it likes before it looks at it."""
+    folder = tmp_path_factory.mktemp("strange")
+    for name in ("anew", "damaged", "drawing", "empty", "long", "running"):
+        making.part(built, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path, profile: Any, previews: Previews) -> Iterator[Viewer]:
+    """A tab on the preview of them."""
+    with previews.served(folder) as address:
+        viewer = Viewer(profile.new_page()).open(address)
+        yield viewer
+        viewer.tab.close()
+
+
+@pytest.fixture
+def viewer(page: Viewer) -> Iterator[Viewer]:
+    """That tab, held to what no tab may do at the end."""
+    page.tab.bring_to_front()
+    yield page
+    page.tab.set_viewport_size(WINDOW)
+    page.hold()
+
+
+def look(viewer: Viewer, repository: Path) -> None:
+    """Look at the rows of a repository that are made by a test."""
+    viewer.choose("dataset", repository.name)
+    viewer.choose("split", making.SPLIT)
+
+
+def test_a_repository_that_is_built_anew_is_read_anew(folder: Path, viewer: Viewer) -> None:
+    """When the page is loaded again."""
+    viewer.choose("split", making.SPLIT)
+    assert len(viewer.rows) == 100
+    making.with_rows(folder / "anew", [image(8, 8, "PNG")], [0], ["tench"])
+    viewer.tab.reload()
+    viewer.tab.wait_for_selector("#rows li")
+    assert viewer.chosen("dataset") == "anew"
+    viewer.choose("split", making.SPLIT)
+    assert viewer.rows == [(0, "0", "tench")]
+
+
+def test_nothing_that_a_dataset_says_is_run(folder: Path, viewer: Viewer) -> None:
+    repository = folder / "running"
     making.with_rows(repository, [image(8, 8, "PNG", i) for i in range(4)], range(4), NAMES)
     text = (repository / "README.md").read_text()
     (repository / "README.md").write_text(text.partition("\n# ")[0] + "\n" + CARD)
-    with previews.served(repository) as address:
-        viewer = open_tab().open(address)
-        viewer.choose("split", making.SPLIT)
-        assert [name for _, _, name in viewer.rows] == NAMES
-        viewer.tab.locator("#label input").click()
-        assert viewer.tab.get_by_role("option", name=re.compile(r" \(\d\)$")).count() == len(NAMES)
-        viewer.tab.keyboard.press("Escape")
-        assert viewer.show("Statistics").locator("rect").count() == len(NAMES)
-        shown = viewer.show("Card")
-        said = shown.inner_text()
-        press = shown.get_by_text("press")
-        press.click()
-        assert viewer.tab.evaluate("window.ran ?? 0") == 0
-    assert [f"[{name}: this picture is not in the repository" in said for name in ("none", "away", "off", "up")] == [
-        True
-    ] * 4
+    look(viewer, repository)
+    assert [name for _, _, name in viewer.rows] == NAMES
+    viewer.tab.locator("#label input").click()
+    assert viewer.tab.get_by_role("option", name=re.compile(r" \(\d\)$")).count() == len(NAMES)
+    viewer.tab.keyboard.press("Escape")
+    assert viewer.show("Statistics").locator("rect").count() == len(NAMES)
+    shown = viewer.show("Card")
+    said = shown.inner_text()
+    shown.get_by_text("press").click()
+    assert viewer.tab.evaluate("window.ran ?? 0") == 0
+    for name in ("none", "away", "off", "up"):
+        assert f"[{name}: this picture is not in the repository" in said
     assert "${window.ran=8} {{7*7}}" in said
     assert "![kept as it is](https://example.org/c.png)" in said
+    viewer.show("Rows")
 
 
-def test_a_card_cannot_draw_over_the_page(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
-) -> None:
-    """It asks for nothing elsewhere, either: `open_tab` would complain."""
-    repository = making.copied(built, tmp_path)
-    with (repository / "README.md").open("a") as file:
+def test_a_card_cannot_draw_over_the_page(folder: Path, viewer: Viewer) -> None:
+    """It asks for nothing elsewhere, either: `viewer` would complain."""
+    with (folder / "drawing" / "README.md").open("a") as file:
         file.write(
             '\n<div style="position: fixed; inset: 0; background: url(https://example.org/a.png)">styled</div>\n'
         )
-    with previews.served(repository) as address:
-        viewer = open_tab().open(address)
-        styled = viewer.show("Card").get_by_text("styled")
-        assert styled.evaluate("e => getComputedStyle(e).position") == "static"
-        assert viewer.tab.evaluate("getComputedStyle(document.querySelector('#card')).contain") == "layout paint"
-        viewer.show("Rows")
-        viewer.press("Next 100")
+    viewer.choose("dataset", "drawing")
+    styled = viewer.show("Card").get_by_text("styled")
+    assert styled.evaluate("e => getComputedStyle(e).position") == "static"
+    assert viewer.tab.evaluate("getComputedStyle(document.querySelector('#card')).contain") == "layout paint"
+    viewer.show("Rows")
+    viewer.press("Next 100")
 
 
-def test_long_labels_and_photographs_stand_beside_small_images(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
-) -> None:
-    repository = making.copied(built, tmp_path)
+def test_long_labels_and_photographs_stand_beside_small_images(folder: Path, viewer: Viewer) -> None:
     images = [image(8, 8, "PNG"), image(500, 375, "JPEG"), image(8, 8, "PNG")[:60], image(375, 500, "JPEG")]
-    making.with_rows(repository, images, [0, 1, 2, -1], ["tench", LONG, "a name " * 9])
-    with previews.served(repository) as address:
-        viewer = open_tab(400).open(address)
-        viewer.choose("split", making.SPLIT)
-        assert [name for _, _, name in viewer.rows] == ["tench", LONG, "a name " * 9, "-1"]
-        assert viewer.tab.evaluate("document.documentElement.scrollWidth") <= 400
-        boxes = [viewer.tab.locator("#rows li").nth(i).bounding_box() for i in range(4)]
-        parts = viewer.tab.locator("#rows li").nth(1).locator("img, strong, small")
-        for part in (parts.nth(i).bounding_box() for i in range(parts.count())):
-            assert boxes[1]["x"] <= part["x"] <= part["x"] + part["width"] <= boxes[1]["x"] + boxes[1]["width"]
-        assert "this image cannot be decoded" in viewer.tab.locator("#rows li").nth(2).inner_text()
-        assert [len(viewer.sources), "500x375 JPEG" in viewer.said, "375x500 JPEG" in viewer.said] == [3, True, True]
+    making.with_rows(folder / "long", images, [0, 1, 2, -1], ["tench", LONG, "a name " * 9])
+    viewer.tab.set_viewport_size({"width": 400, "height": 900})
+    look(viewer, folder / "long")
+    assert [name for _, _, name in viewer.rows] == ["tench", LONG, "a name " * 9, "-1"]
+    assert viewer.tab.evaluate("document.documentElement.scrollWidth") <= 400
+    boxes = [viewer.tab.locator("#rows li").nth(i).bounding_box() for i in range(4)]
+    parts = viewer.tab.locator("#rows li").nth(1).locator("img, strong, small")
+    for part in (parts.nth(i).bounding_box() for i in range(parts.count())):
+        assert boxes[1]["x"] <= part["x"] <= part["x"] + part["width"] <= boxes[1]["x"] + boxes[1]["width"]
+    assert "this image cannot be decoded" in viewer.tab.locator("#rows li").nth(2).inner_text()
+    assert [len(viewer.sources), "500x375 JPEG" in viewer.said, "375x500 JPEG" in viewer.said] == [3, True, True]
 
 
-def test_an_empty_class_says_so(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
-) -> None:
-    repository = making.copied(built, tmp_path)
-    making.with_rows(repository, [image(8, 8, "PNG")], [0], ["tench", "goldfish"])
-    with previews.served(repository) as address:
-        viewer = open_tab().open(address)
-        viewer.choose("split", making.SPLIT)
-        viewer.choose_class("goldfish")
-        assert viewer.rows == []
-        assert viewer.said.strip() == "No row is of this class."
+def test_an_empty_class_says_so(folder: Path, viewer: Viewer) -> None:
+    making.with_rows(folder / "empty", [image(8, 8, "PNG")], [0], ["tench", "goldfish"])
+    look(viewer, folder / "empty")
+    viewer.choose_class("goldfish")
+    assert viewer.rows == []
+    assert viewer.said.strip() == "No row is of this class."
 
 
-def test_a_damaged_shard_is_named_in_place_of_its_rows(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
-) -> None:
+def test_a_damaged_shard_is_named_in_place_of_its_rows(folder: Path, viewer: Viewer) -> None:
     """The other shards and splits are still shown; when it is mended, so is it."""
-    repository = making.copied(built, tmp_path)
+    repository = folder / "damaged"
     path = making.shard_of(repository, number=1)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1000])
-    with previews.served(repository) as address:
-        viewer = open_tab().open(address)
-        assert viewer.numbers == list(range(100))
-        jump(viewer, 1500)
-        assert "8x8/train-00001-of-00002.parquet: cannot be read: Parquet magic bytes not found" in viewer.said
-        assert f"`python -m publish.check {repository}` says what is wrong" in viewer.said
-        viewer.choose("split", "validation")
-        assert viewer.numbers == list(range(100))
-        path.unlink()
-        viewer.choose("split", "train")
-        jump(viewer, 1500)
-        assert "train-00001-of-00002.parquet: cannot be read: it is not there" in viewer.said
-        path.write_bytes(whole)
-        jump(viewer, 1501)
-        assert viewer.numbers == list(range(1501, 1601))
-
-
-def test_a_repository_that_is_built_anew_is_read_anew(
-    built: Path, tmp_path: Path, open_tab: Callable[..., Viewer], previews: Previews
-) -> None:
-    repository = making.copied(built, tmp_path)
-    with previews.served(repository) as address:
-        viewer = open_tab().open(address)
-        viewer.choose("split", making.SPLIT)
-        assert len(viewer.rows) == 100
-        making.with_rows(repository, [image(8, 8, "PNG")], [0], ["tench"])
-        viewer.tab.reload()
-        viewer.tab.wait_for_selector("#rows li")
-        viewer.choose("split", making.SPLIT)
-        assert viewer.rows == [(0, "0", "tench")]
-
-
-def jump(viewer: Viewer, row: int) -> None:
-    with viewer.turned():
-        viewer.tab.locator("#row input").fill(str(row))
-        viewer.tab.locator("#row input").press("Enter")
+    viewer.choose("dataset", "damaged")
+    assert viewer.numbers == list(range(100))
+    viewer.jump(1500)
+    assert "8x8/train-00001-of-00002.parquet: cannot be read: Parquet magic bytes not found" in viewer.said
+    assert f"`python -m publish.check {repository}` says what is wrong" in viewer.said
+    viewer.choose("split", "validation")
+    assert viewer.numbers == list(range(100))
+    path.unlink()
+    viewer.choose("split", "train")
+    viewer.jump(1500)
+    assert "train-00001-of-00002.parquet: cannot be read: it is not there" in viewer.said
+    path.write_bytes(whole)
+    viewer.jump(1501)
+    assert viewer.numbers == list(range(1501, 1601))
 
 
 # Without a browser
