@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import cast
 
 from loaders._errors import MissingSources, Problem, SourceProblem, UnknownConfig
@@ -42,13 +43,18 @@ __all__ = [
 
 def names() -> list[str]:
     """Return the names of all datasets: a plain module here is one, a folder is none."""
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
     found = (module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
-    return sorted(name for name in found if not name.startswith("_"))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
 def load(name: str) -> Loader:
     """Return the module of a dataset; raises UnknownConfig."""
-    if name not in names():
+    if name not in _names():
         raise _unknown(name)
     return cast(Loader, importlib.import_module(f"{__name__}.{name}"))
 

@@ -8,20 +8,20 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.sources.sidecar import SIDECAR
 from tests.kit import archives, building
-from tests.kit.building import RESIZED, environment, tree
+from tests.kit.building import RESIZED, tree
+from tests.kit.forks import Forked, Forks, Job
 from tests.kit.pushing import Desk, contents, desks, is_whole, put_back, saved
 from tests.kit.regenerating import drawn, final_files, lay_tars, sidecar
 
@@ -30,52 +30,47 @@ _SECONDS = 120
 
 @dataclass(frozen=True)
 class Case:
-    """A command, how to put back what was there before it, and what is there: "old", "new", or a broken promise."""
+    """A command, how to put back what was there before it, and what is there: "old", "new", or a broken promise.
+
+    `seconds` is how long the command takes undisturbed.
+    """
 
     reset: Callable[[], None]
-    command: Sequence[str]
-    variables: Mapping[str, str]
+    forks: Forks
+    command: Job
     state: Callable[[], str]
     settled: Callable[[], bool]
+    seconds: float = 0
+
+    def start(self) -> Forked:
+        """Start the command."""
+        return Forked(self.forks, self.command)
 
 
 def strike(case: Case, seconds: float, whole_group: bool) -> list[str]:
     """Kill the command after so many seconds and run it again; return what was found after each."""
     case.reset()
-    process = _start(case)
+    process = case.start()
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
-        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill_all() if whole_group else process.kill()
+        process.wait(_SECONDS)
     found = case.state()
-    again = _start(case)
-    code = again.wait(_SECONDS)
+    code = case.start().wait(_SECONDS)
     return [found, "settled" if code == 0 and case.settled() else f"not settled, exit code {code}, {case.state()}"]
 
 
-def duration(case: Case) -> float:
-    """Return how long the command takes undisturbed, in seconds."""
-    case.reset()
+def _job(*command: object, **variables: str) -> Job:
+    module, *arguments = map(str, command)
+    return Job(module, arguments, os.devnull, variables, leads=True)
+
+
+def _run(forks: Forks, *command: object) -> float:
+    """Run a command, and return how many seconds it took."""
     started = time.monotonic()
-    assert _start(case).wait(_SECONDS) == 0
-    assert case.settled()
+    assert forks.run(_job(*command)) == 0
     return time.monotonic() - started
-
-
-def _start(case: Case) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", *case.command],
-        env=dict(case.variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _run(case: Case) -> None:
-    assert _start(case).wait(_SECONDS) == 0
 
 
 @contextmanager
@@ -87,25 +82,25 @@ def build(folder: Path, workers: int = 2) -> Iterator[Case]:
         place.mkdir()
         for size in (8, 32):
             _lay(place, size, rows)
-    command = ["publish", *names, "--source", str(new), "--out", str(out)]
-    before = folder / "before"
-    empty = Case(lambda: None, [*command[:-3], str(old), "--out", str(out)], environment(), lambda: "", lambda: True)
-    _run(empty)
+    command = ["publish", *names, "--out", out, "--source"]
+    before, forks = folder / "before", building.forks()
+    _run(forks, *command, old)
     shutil.copytree(out, before)
+    seconds = _run(forks, *command, new)
+    trees = {"old": tree(before), "new": tree(out)}
 
     def reset() -> None:
         shutil.rmtree(out)
         shutil.copytree(before, out)
 
-    case = Case(reset, command, environment(), lambda: "", lambda: True)
-    _run(case)
-    trees = {"old": tree(before), "new": tree(out)}
-
     def state() -> str:
         found = tree(out)
         return next((name for name, known in trees.items() if found == known), f"neither: {sorted(found)}")
 
-    yield Case(reset, command, environment(), state, lambda: state() == "new" and not building.leftovers(out))
+    def settled() -> bool:
+        return state() == "new" and not building.leftovers(out)
+
+    yield Case(reset, forks, _job(*command, new), state, settled, seconds)
 
 
 def _lay(folder: Path, size: int, rows: int) -> None:
@@ -118,16 +113,16 @@ def _lay(folder: Path, size: int, rows: int) -> None:
 
 @contextmanager
 def regenerate(folder: Path, workers: int = 2) -> Iterator[Case]:
-    """Regenerate three sizes in the place of those of another order.
+    """Regenerate two sizes in the place of those of another order.
 
     A file is the old one or the new one, and the sidecar vouches for no other bytes than lie there: what is half in
     place is vouched for by nobody.
     """
     source, out, before = lay_tars(folder / "source", drawn()), folder / "out", folder / "before"
-    words = ["publish.regenerate", "--source", str(source), "--workers", str(workers)]
-    words += ["--sizes", "8", "16", "64", "--out"]
-    _run(Case(lambda: None, [*words, str(before), "--seed", "1"], environment(), lambda: "", lambda: True))
-    _run(Case(lambda: None, [*words, str(folder / "new")], environment(), lambda: "", lambda: True))
+    words = ["publish.regenerate", "--source", source, "--workers", workers, "--sizes", 8, 64, "--out"]
+    forks = building.forks()
+    _run(forks, *words, before, "--seed", 1)
+    seconds = _run(forks, *words, folder / "new")
     old, new = _regenerated(before), _regenerated(folder / "new")
     assert old != new
 
@@ -143,7 +138,7 @@ def regenerate(folder: Path, workers: int = 2) -> Iterator[Case]:
             return f"neither: {sorted(strange)}, vouched for wrongly: {sorted(wrong)}"
         return "old" if found == old else "new" if found == new else "in between, and not vouched for"
 
-    yield Case(reset, [*words, str(out)], environment(), state, lambda: state() == "new")
+    yield Case(reset, forks, _job(*words, out), state, lambda: state() == "new", seconds)
 
 
 def _regenerated(out: Path) -> dict[str, str]:
@@ -160,10 +155,12 @@ def publish(folder: Path, workers: int = 2) -> Iterator[Case]:
         newer = desk.lay("newer", 400, variation=1)
         desk.push()
         before, old = saved(hub, desk.name()), contents(desk.repo())
-        desk.push(source=newer)
+        started = time.monotonic()
+        desk.push("--workers", workers, source=newer)
+        seconds = time.monotonic() - started
         new, commits = contents(desk.repo()), len(desk.repo().history())
-        what = ["publish", "--config", f"{RESIZED}/8x8", "--source", str(newer), "--allow-partial"]
-        command = [*what, "--workers", str(workers), "--out", str(desk.out), "--push-to", desk.organisation]
+        what = ["publish", "--config", f"{RESIZED}/8x8", "--source", newer, "--allow-partial", "--workers", workers]
+        command = [*what, "--out", desk.out, "--push-to", desk.organisation]
 
         def reset() -> None:
             put_back(hub, desk.name(), before)
@@ -178,25 +175,26 @@ def publish(folder: Path, workers: int = 2) -> Iterator[Case]:
         def settled() -> bool:
             return state() == "new" and len(desk.repo().history()) == commits
 
-        yield Case(reset, command, desk.environment(), state, settled)
+        yield Case(reset, forks, _job(*command, HF_TOKEN=desk.token), state, settled, seconds)
 
 
 CASES = {"build": build, "regenerate": regenerate, "publish": publish}
 _RIGHT = {"old", "new", "settled", "in between, and not vouched for"}
 
 
-def kill(name: str, seed: int, times: int, tell: Callable[[str], object] = lambda line: None) -> list[str]:
+def kill(
+    name: str, seed: int, times: int, workers: int = 2, tell: Callable[[str], object] = lambda line: None
+) -> list[str]:
     """Kill a case many times; return which promises were broken."""
     numbers, counts, broken = random.Random(f"{name} {seed}"), Counter[str](), list[str]()
-    with tempfile.TemporaryDirectory(prefix="kills-") as folder, CASES[name](Path(folder)) as case:
-        longest = duration(case)
+    with tempfile.TemporaryDirectory(prefix="kills-") as folder, CASES[name](Path(folder), workers) as case:
         for number in range(times):
             earliest, whole_group = numbers.choice((0, 0.6)), numbers.random() < 0.5  # what counts comes late
-            seconds = longest * numbers.uniform(earliest, 1.05)
+            seconds = case.seconds * numbers.uniform(earliest, 1.05)
             found = strike(case, seconds, whole_group)
             counts.update(found)
             broken += [f"kill {number} after {seconds:.3f} s: {what}" for what in found if what not in _RIGHT]
-    tell(f"{name}: {times} kills within {longest:.1f} s: {dict(counts)}, {len(broken)} promises broken")
+    tell(f"{name}: {times} kills within {case.seconds:.1f} s: {dict(counts)}, {len(broken)} promises broken")
     return broken
 
 
@@ -207,7 +205,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     parser.add_argument("--times", type=int, default=50, metavar="N", help="kills of each (default: 50)")
     options = parser.parse_args()
-    broken = [each for name in options.case or CASES for each in kill(name, options.seed, options.times, print)]
+    broken = [each for name in options.case or CASES for each in kill(name, options.seed, options.times, tell=print)]
     print(*broken, sep="\n")
     return 1 if broken else 0
 

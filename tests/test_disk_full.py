@@ -3,17 +3,16 @@
 A limit on the size of a file stands for the disk: the system refuses the write in the same place, whoever runs it.
 """
 
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import kills
 from tests.kit import archives, building
+from tests.kit.forks import Forked
 
 LIMITS = (0, 6_000, 100_000)
 SETTLED = {0: {"new"}, 1: {"old", "in between, and not vouched for"}}
@@ -27,8 +26,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[kills.Case]:
 
 def limited(case: kills.Case, limit: int) -> tuple[int, str]:
     """Run the command where no file may grow beyond a limit, in bytes; return its exit code and what it said."""
-    done = building.run(sys.executable, "-m", *case.command, env=case.variables, largest_file=limit)
-    return done.returncode, done.stderr
+    return case.forks.errors(replace(case.command, largest_file=limit))
 
 
 @pytest.mark.keeps("B1")
@@ -41,7 +39,7 @@ def test_a_disk_that_is_full_at_a_write(limit: int, case: kills.Case) -> None:
     assert "Traceback" not in said
     if code:
         assert said.splitlines()[-1].startswith("error: "), said
-    assert kills._start(case).wait(120) == 0
+    assert case.forks.run(case.command) == 0
     assert case.settled()
 
 
@@ -54,19 +52,14 @@ def test_a_cache_that_cannot_be_written_to_is_done_without(tmp_path: Path) -> No
 
 
 @pytest.mark.keeps("B5")
-@pytest.mark.parametrize(
-    ("make", "word"), [(kills.build, "another run (process "), (kills.regenerate, "another run (process ")]
-)
-def test_two_runs_at_once_on_one_folder(
-    make: Callable[[Path], AbstractContextManager[kills.Case]], word: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", ["build", "regenerate"], indirect=True)
+def test_two_runs_at_once_on_one_folder(case: kills.Case, tmp_path: Path) -> None:
     """Each does the work, or finds it done, or says that the other does; the folder is that of one run."""
-    with make(tmp_path) as case:
-        case.reset()
-        command, variables = [sys.executable, "-m", *case.command], dict(case.variables)
-        both = [subprocess.Popen(command, env=variables, stderr=subprocess.PIPE) for _ in range(2)]
-        said = [process.communicate(timeout=120)[1].decode() for process in both]
-        for process, text in zip(both, said, strict=True):
-            assert process.returncode == 0 or word in text, said
-        assert 0 in [process.returncode for process in both]
-        assert case.settled()
+    case.reset()
+    said = [tmp_path / name for name in ("one", "other")]
+    both = [Forked(case.forks, replace(case.command, errors=str(path))) for path in said]
+    codes = [process.wait(120) for process in both]
+    for code, path in zip(codes, said, strict=True):
+        assert code == 0 or "another run (process " in path.read_text()
+    assert 0 in codes
+    assert case.settled()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders._errors import SourceProblem
@@ -88,6 +87,8 @@ def _batches(file: pq.ParquetFile, group: int, largest: str, columns: list[str])
 
 
 def _check_names(path: Path, names: pa.Array) -> None:
+    import pyarrow.compute as pc  # takes longer to import than a small build to start, and few read Parquet
+
     longest = pc.max(pc.binary_length(getattr(names, "dictionary", names))).as_py() or 0
     if longest > _NAME_LIMIT:
         raise SourceProblem(f"{path}: holds a path of {longest:,} bytes, expected at most {_NAME_LIMIT:,}. {_AGAIN}")

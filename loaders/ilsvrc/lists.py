@@ -22,6 +22,7 @@ LIKE = "names like n01440764_10026.JPEG, one a line"
 _MOST_BYTES = 1 << 26  # all of train, each with its folders, comes to 57 MB
 _MOST_LINES = 2 * layout.COUNTS["train"]  # some may be empty
 _SHOWN = 5  # names in a message
+_WNIDS = classes.label_of_wnid("ilsvrc")
 
 
 def name_of(path: Path) -> str:
@@ -59,9 +60,12 @@ def read(path: Path) -> list[str]:
 
 
 def _name(line: str) -> str | None:
+    own = layout.TRAIN_FILE.fullmatch(line)  # as nearly all are
+    if own and own[1] in _WNIDS:
+        return line
     folders, _, file = line.replace("\\", "/").rpartition("/")
     name, wnid = layout.train_name(file) or ("", "")
-    is_known = wnid in classes.label_of_wnid("ilsvrc") and layout.TRAIN_FILE.fullmatch(name)
+    is_known = wnid in _WNIDS and layout.TRAIN_FILE.fullmatch(name)
     return name if is_known and folders.rpartition("/")[2] in ("", "train", wnid) else None
 
 

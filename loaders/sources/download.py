@@ -1,12 +1,14 @@
 """Downloads: taken up where an earlier one broke off, verified, then put in place under their names."""
 
 import errno
+import io
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -81,14 +83,39 @@ def _get(source: Source, part: Path, folder: Path) -> None:
     from huggingface_hub.file_download import http_get
 
     url = str(source.url).replace("https://huggingface.co", constants.ENDPOINT)
+    part.touch()
+    done = _usable(part, source)
     try:
-        with part.open("ab") as file:
-            http_get(url, file, resume_size=_usable(part, source), displayed_filename=source.name)
+        with _Part(part, source) as file:
+            http_get(url, file, resume_size=done, displayed_filename=source.name)
+    except SourceProblem:
+        part.unlink()
+        raise
     except Exception as error:  # the client's errors have no common base; each means: not downloaded
         raise SourceProblem(
             f"{source.name}: expected to download it from {url}, but {error}. Run again to go on where it stopped, "
             f"or put the file into {folder}/ yourself."
         ) from error
+
+
+class _Part(io.BufferedWriter):
+    """A download on its way to disk, which takes no more than was published, whatever the server sends."""
+
+    def __init__(self, part: Path, source: Source) -> None:
+        super().__init__(io.FileIO(part, "ab"))
+        self._source = source
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self._source.bytes:
+            raise SourceProblem(_other(self._source, "more was sent"))
+        return super().write(data)
+
+
+def _other(source: Source, found: str) -> str:
+    return (
+        f"{source.name}: expected {source.bytes:,} bytes with SHA-256 {source.sha256}, {found}. "
+        f"The download was deleted; has {source.page} published another version?"
+    )
 
 
 def _is_whole(part: Path, source: Source) -> bool:
@@ -109,7 +136,4 @@ def _verify(source: Source, part: Path) -> None:
     size, found = part.stat().st_size, sha256_of(part)
     if (size, found) != (source.bytes, source.sha256):
         part.unlink()
-        raise SourceProblem(
-            f"{source.name}: expected {source.bytes:,} bytes with SHA-256 {source.sha256}, downloaded {size:,} with "
-            f"{found}. The download was deleted; has {source.page} published another version?"
-        )
+        raise SourceProblem(_other(source, f"downloaded {size:,} with {found}"))

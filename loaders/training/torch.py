@@ -32,7 +32,8 @@ class Batches(IterableDataset[Batch]):
     Iterate over it as it is: workers make it slower. In a `DataLoader(batches, batch_size=None)` with any number of
     workers the batches are the same, in the same order, and `set_epoch` reaches workers that persist.
 
-    With `device`, batches are copied there; to a GPU from pinned memory, without waiting for the copy.
+    With `device`, batches are copied there; to a GPU from pinned memory, without waiting for the copy, and without
+    workers, who have no GPU.
 
     Raises ValueError for a batch, a rank or a number of ranks that cannot be.
     """
@@ -54,6 +55,7 @@ class Batches(IterableDataset[Batch]):
         self.rank, self.world_size = _ranks(rank, world_size)
         self._edges = _edges(len(data), size, self.rank, self.world_size, drop_last, pad)
         self._device = None if device is None else torch.device(device)
+        self._is_gpu = self._device is not None and self._device.type == "cuda"
         self._same = {"rows": len(data), "size": size, "shuffle": shuffle, "seed": seed}
         self._same |= {"world_size": self.world_size, "drop_last": drop_last, "pad": pad}
         self._shared = torch.zeros(3, dtype=torch.int64)
@@ -98,6 +100,8 @@ class Batches(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
+        if worker and self._is_gpu:
+            raise ValueError(f"device {self._device}: workers do not reach it. Iterate over the batches as they are")
         epoch, start, _ = self._shared.tolist()
         self._shared[_FETCHED_AHEAD] = int(worker is not None)
         if worker is None:
@@ -121,11 +125,12 @@ class Batches(IterableDataset[Batch]):
         return np.concatenate([mine, order[:short]]) if short > 0 else mine
 
     def _take(self, rows: NDArray[np.int64]) -> Batch:
-        pinned = self._device is not None and self._device.type == "cuda"
-        images = torch.empty((len(rows), *self._data.images.shape[1:]), dtype=torch.uint8, pin_memory=pinned)
+        images = torch.empty((len(rows), *self._data.images.shape[1:]), dtype=torch.uint8, pin_memory=self._is_gpu)
         # "clip" since "raise" would write to a copy first; no row is out of bounds
         np.take(self._data.images, rows, axis=0, out=images.numpy(), mode="clip")
         labels = None if self._data.labels is None else torch.from_numpy(self._data.labels[rows])
+        if labels is not None and self._is_gpu:
+            labels = labels.pin_memory()
         images = images.permute(0, 3, 1, 2)
         if self._device is None:
             return images, labels

@@ -33,7 +33,8 @@ class SplitBuild:
     @property
     def name(self) -> str:
         """How a person calls it."""
-        return f"{self.dataset}/{self.folder} {self.plan.split.name}"
+        split = self.plan.split.name  # one that configs share has a folder of its own, called like it
+        return f"{self.dataset} {split}" if self.folder == split else f"{self.dataset}/{self.folder} {split}"
 
     @property
     def paths(self) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -20,7 +21,14 @@ _LONGEST_NUMBER = 100  # characters; what is longer is a text
 _SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null", "timestamp")}
 _ERRORS = (yaml.YAMLError, ValueError, RecursionError, OverflowError)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of libyaml, which bounds how deep values may nest
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_SafeDumper):  # type: ignore[misc]  # of which kind is known when it runs
+    """Writes out what stands in several places, such as the names of classes, instead of an alias."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ def divided(text: str, where: str) -> tuple[Front, str]:
         ) from error
 
 
+@lru_cache(maxsize=4)  # a merge reads the same few again and again
 def _front(head: str) -> Front:
     for count, _ in enumerate(yaml.parse(head, Loader=_Loader)):
         if count > 3 * _MOST_VALUES:  # an event a value, and two more for each that has others in it

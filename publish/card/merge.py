@@ -107,11 +107,13 @@ class _Merge:
         return there == self.seals.get(name) and there != mine
 
     def _head(self, source: Card) -> str:
-        there = self.there.front
-        same = [key for key, value in self.values.items() if is_same(key, there.values.get(key), value)]
-        lines = {key: dumped(key, value).replace("\n", self.eol) for key, value in self.values.items()}
-        lines |= {key: there.lines(key) for key in same}
-        return source.front.filled({key: text for key, text in lines.items() if source is self.mine or key not in same})
+        there, lines = self.there.front, {}
+        for key, value in self.values.items():
+            if not is_same(key, there.values.get(key), value):
+                lines[key] = dumped(key, value).replace("\n", self.eol)
+            elif source is self.mine:
+                lines[key] = there.lines(key)
+        return source.front.filled(lines)
 
     def _body(self, of_head: Card, source: Card) -> str:
         body = marks.replaced(source.body, self._part)

@@ -7,7 +7,6 @@ order of its own. What no manifest of ours lists is theirs: it is kept, beside w
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -56,7 +55,7 @@ def _info(manifest: Manifest, name: str, splits: Mapping[str, SplitEntry]) -> di
     sizes = {split: sum(shard.nbytes for shard in entry.shards) for split, entry in splits.items()}
     return {
         "config_name": name,
-        "features": deepcopy(_features(manifest.dataset_of(name))),  # of its own, or YAML would have an alias
+        "features": _features(manifest.dataset_of(name)),
         "splits": [
             {"name": split, "num_bytes": sizes[split], "num_examples": entry.rows} for split, entry in splits.items()
         ],

@@ -70,10 +70,12 @@ def sizes(images: U8) -> bytes:
 
 def _cells(images: U8, side: int, columns: int) -> bytes:
     count, _, size, _ = images.shape
-    column = Image.fromarray(np.ascontiguousarray(images.transpose(0, 2, 3, 1)).reshape(count * size, size, 3))
+    pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1)).reshape(count * size, size, 3)
+    column = Image.fromarray(pixels)
     paper: Paper = (0, 0, 0, 0)
     if count * size * size > _EXACT_PIXELS:
-        column, paper = column.quantize(palette=column.quantize(255)), 255
+        few = Image.fromarray(np.ascontiguousarray(pixels[::4, ::4]))  # colours as good, found in a tenth of the time
+        column, paper = column.quantize(palette=few.quantize(255)), 255
     else:
         column = column.convert("RGBA")
     cells = [enlarged(column.crop((0, y, size, y + size)), side) for y in range(0, count * size, size)]

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files as resources
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 import loaders
 from loaders.ilsvrc import lists
@@ -18,6 +19,16 @@ _WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", 
 def template(dataset: str) -> str:
     """Return the hand-written card of a dataset."""
     return (resources("cards") / f"{dataset}.md").read_text(encoding="utf-8")
+
+
+@cache
+def compiled(dataset: str) -> Template:
+    """Return the same, ready to be filled in."""
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.tests["contains"] = lambda word, part: part in word
+    return environment.from_string(template(dataset))
 
 
 def filled(manifest: Manifest, repository: str | None) -> str:
@@ -36,12 +47,7 @@ def filled(manifest: Manifest, repository: str | None) -> str:
     name = repository or f"my-lab/{manifest.dataset}"
     configs, first = list(manifest.configs), default(manifest)
     sources = [source for entry in manifest.entries() for source in entry.sources]
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.tests["contains"] = lambda word, part: part in word
-    text = environment.from_string(template(manifest.dataset))
-    return text.render(
+    return compiled(manifest.dataset).render(
         repo=name,
         files=f"hf://datasets/{name}",
         is_named=repository is not None,

@@ -154,7 +154,7 @@ def as_problem(error: BaseException, what: str) -> Problem:
     if status in remedies:
         return Problem(f"{what}: {_unread(error) or remedies[status]}")
     if is_passing(error):
-        return Problem(f"{what}: {_reason(error)}, and went on so. What was sent is kept: run the same command later.")
+        return Problem(f"{what}: {_reason(error)}, and went on so. Run the same command later: what was sent is kept.")
     return Problem(f"{what}: {type(error).__name__}: {discreet(error)}")
 
 

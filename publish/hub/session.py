@@ -1,24 +1,27 @@
 """The client's way to the network, bounded: what a server answers is not trusted with time, memory or the login.
 
 The library waits for as long as `Retry-After` says, follows every next page with the token, and reads answers to their
-end. Here each answer has a stated total time, which grows with the length it gave, answers of the API a largest size,
-waits that are asked for an end, and the login stays with the server it is for.
+end. Here each answer has a stated total time, which grows with the length of what is sent and of what it gave, answers
+of the API a largest size, waits that are asked for an end, and the login stays with the server it is for.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from concurrent.futures import Future, wait
+from contextlib import closing
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 import httpx2
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub.utils._http import hf_request_event_hook
 
 from loaders import Problem
 
 T = TypeVar("T")
 SILENCE = 120.0  # seconds after which a server that says nothing is given up; a large commit takes up to 60
 TOTAL = 300.0  # seconds for an answer, beside what its length takes, and for all pages of a listing
-SLOWEST = 20_000  # bytes a second of an answer that is longer than that
+SLOWEST = 20_000  # bytes a second of what is sent, and of an answer, beside that
 LONGEST_WAIT = 600  # seconds between tries, whatever a server asks for
 MOST_BYTES = 64 << 20  # of an answer of the API; a page of a listing has 1,000 files
 _DIGITS = frozenset("0123456789")
@@ -27,14 +30,44 @@ _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 def session() -> httpx2.Client:
     """Return the client that the library makes, with bounds."""
-    made = default_client_factory()
-    made.timeout = httpx2.Timeout(SILENCE)
-    hooks = made.event_hooks
-    made.event_hooks = {
-        "request": [*hooks["request"], _keep_time],
-        "response": [*hooks["response"], _keep_login, _bound],
+    hooks: dict[str, list[Callable[..., object]]] = {
+        "request": [hf_request_event_hook, _keep_time],
+        "response": [_keep_login, _bound],
     }
-    return made
+    return _Client(event_hooks=hooks, follow_redirects=True, timeout=SILENCE)
+
+
+class _Client(httpx2.Client):
+    """A client that waits a stated time for the headers of an answer, however they come.
+
+    A timeout of the library is one of silence, which a server that says a byte a minute never keeps. So a thread
+    waits for the headers, which is left alone with them when their time is over.
+    """
+
+    def send(self, request: httpx2.Request, *, stream: bool = False, **how: Any) -> httpx2.Response:
+        seconds = TOTAL + _length(request.headers) / SLOWEST
+        answer = _begin(lambda: super(_Client, self).send(request, stream=True, **how))
+        if not wait([answer], seconds).done:
+            raise Problem(f"{request.url.host}: began no answer in {seconds:.0f} s, and was not heard out.")
+        response = answer.result()
+        if not stream:
+            with closing(response):
+                response.read()
+        return response
+
+
+def _begin(call: Callable[[], T]) -> Future[T]:
+    """Call it in a thread, which does not keep the process from ending."""
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    return outcome
 
 
 def within(call: Callable[[], T]) -> T:
@@ -66,10 +99,8 @@ def _keep_login(response: httpx2.Response) -> None:
 def _bound(response: httpx2.Response) -> None:
     """Hold an answer to the bounds of this module: its waits now, its body while it is read."""
     _bound_waits(response.headers)
-    length = response.headers.get("Content-Length", "")
-    size = int(length) if _is_number(length, 15) else 0
     most = MOST_BYTES if "/api/" in response.request.url.path else None
-    until = time.monotonic() + TOTAL + size / SLOWEST
+    until = time.monotonic() + TOTAL + _length(response.headers) / SLOWEST
     response.stream = _Bounded(response.stream, response.request.url, most, until)
 
 
@@ -91,6 +122,11 @@ class _Bounded(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
+
+
+def _length(headers: httpx2.Headers) -> int:
+    length = headers.get("Content-Length", "")
+    return int(length) if _is_number(length, 15) else 0
 
 
 def _is_number(text: str, digits: int) -> bool:

@@ -124,7 +124,7 @@ def rows_of(folder: Path, size: int) -> Any:
     return load_dataset(repository, f"{size}x{size}", split="train", cache_dir=str(folder / "cache"))
 
 
-def eight_lines(folder: Path, size: int) -> Pass:
+def eight_lines(folder: Path, size: int, count: int = SIZE) -> Pass:
     import re
 
     from tests.kit.building import ROOT
@@ -134,7 +134,7 @@ def eight_lines(folder: Path, size: int) -> Pass:
     names: dict[str, Any] = {}
     exec(code, names)
     rows = names["Rows"](rows_of(folder, size))
-    return lambda number: iter(names["epoch_of"](rows, SIZE, number))
+    return lambda number: iter(names["epoch_of"](rows, count, number))
 
 
 def by_torch_format(folder: Path, size: int, workers: int) -> Pass:

@@ -83,7 +83,7 @@ def publish(*arguments: object, code: int = 0, **changes: str) -> str:
     with tempfile.NamedTemporaryFile("r") as output:
         words = [str(argument) for argument in arguments]
         job = Job("publish", words, output.name, environment(**changes), cwd=str(Path.cwd()))
-        found = _forks(BUILDING, "error").run(job)
+        found = forks().run(job)
         said = output.read()
     assert found == code, said
     assert "Traceback" not in said, said
@@ -97,6 +97,11 @@ def pasted(code: str, cwd: Path) -> str:
         found = _forks(READING, "default").run(job)
         assert found == 0, errors.read()
         return output.read()
+
+
+def forks() -> Forks:
+    """Return what builds are forked from, with warnings that are errors."""
+    return _forks(BUILDING, "error")
 
 
 @cache

@@ -167,6 +167,7 @@ def desks(folder: Path, hub: Hub | None = None) -> Iterator[tuple[Hub, Forks]]:
     """Run what commands are forked from, and a Hub unless there is one."""
     with nullcontext(hub) if hub else running() as place:
         own = place.client_env(folder / "hf") | {"XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "120"}
+        own |= {"USE_TORCH": "0"}  # or every process that streams would import it
         quiet = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
         forks = Forks(own | quiet | {"PYTHONWARNINGS": "error"}, folder)
         try:

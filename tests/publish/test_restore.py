@@ -127,12 +127,12 @@ def test_a_tag_to_which_there_is_no_way_back(tag: str, line: str, desk: Desk, ta
     assert desk.repo().head() == head
 
 
-@pytest.mark.parametrize("typed", ["", "yes\n", "imagenet_resized\n", "lab/other\n"])
-def test_nothing_is_withdrawn_unless_its_name_is_typed(typed: str, desk: Desk) -> None:
-    desk.push("--public")
+def test_nothing_is_withdrawn_unless_its_name_is_typed(desk: Desk) -> None:
+    desk.repo().access.private = False
     before, first = contents(desk.repo()), len(desk.hub.requests)
-    said = desk.run("publish.withdraw", desk.name(), typed=typed, code=1)
-    assert "The name was not typed: nothing was changed." in said.text
+    for typed in ("", "yes\n", "imagenet_resized\n", "lab/other\n"):
+        said = desk.run("publish.withdraw", desk.name(), typed=typed, code=1)
+        assert "The name was not typed: nothing was changed." in said.text, typed
     assert (contents(desk.repo()), desk.repo().private, len(desk.hub.requests)) == (before, False, first)
 
 
@@ -149,7 +149,7 @@ def assert_withdrawn(desk: Desk) -> None:
 @pytest.mark.keeps("P20", "P14")
 def test_what_is_withdrawn_is_gone_from_every_revision(desk: Desk, tagged: dict[str, str]) -> None:
     """From tags and branches as well; a person's own file stays."""
-    desk.push("--revision", "next", shards=2)
+    desk.repo().refs.branches["next"] = desk.repo().head("v1")
     said = desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n")
     assert_withdrawn(desk)
     assert "is private; " in said.text
@@ -169,7 +169,6 @@ def test_a_withdrawal_over_a_bad_network(
 
 @pytest.mark.keeps("P20")
 def test_it_is_said_what_is_still_stored_where_a_history_cannot_be_squashed(desk: Desk) -> None:
-    desk.push()
     desk.hub.inject(Fault(path="/super-squash/", status=404, times=0))
     said = desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n", code=1)
     assert "this server knows no POST" in said.text
@@ -191,14 +190,12 @@ def test_what_this_project_never_published_is_not_withdrawn(desk: Desk) -> None:
 
 
 def test_what_is_withdrawn_can_be_again(desk: Desk) -> None:
-    desk.push()
     for _ in range(2):
         desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n")
     assert desk.repo().objects == {}
 
 
-def test_it_can_be_published_again(desk: Desk, tmp_path: Path) -> None:
-    desk.push()
+def test_it_can_be_published_again(desk: Desk) -> None:
     desk.run("publish.withdraw", desk.name(), typed=f"{desk.name()}\n")
     desk.push("--overwrite-card")
     assert is_whole(desk.repo())

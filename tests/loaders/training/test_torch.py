@@ -85,6 +85,24 @@ def test_batches_go_to_a_device() -> None:
     assert (images.device.type, labels.device.type, images.shape) == ("meta", "meta", (4, 3, 4, 5))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_batches_reach_a_gpu_whole() -> None:
+    """Also while the loop runs ahead of the copies, as it does: nothing of a batch is overwritten by the next."""
+    data = Data(np.random.default_rng(0).integers(0, 256, (20_000, 32, 32, 3), np.uint8), np.arange(20_000), None)
+    found = [(images.clone(), labels.clone()) for images, labels in Batches(data, 256, device="cuda")]
+    rows = torch.cat([labels for _, labels in found]).cpu().numpy()
+    assert sorted(rows) == list(range(20_000))
+    assert np.array_equal(
+        torch.cat([images for images, _ in found]).cpu().permute(0, 2, 3, 1).numpy(), data.images[rows]
+    )
+
+
+def test_workers_are_refused_where_batches_go_to_a_gpu() -> None:
+    loader = DataLoader(Batches(numbered(10), 4, device="cuda"), batch_size=None, num_workers=1)
+    with pytest.raises(ValueError, match="device cuda: workers do not reach it"):
+        next(iter(loader))
+
+
 def test_a_batch_is_flipped_and_cropped_as_by_a_plain_loop() -> None:
     """Each image is one of the cuts that a loop makes of it; all places and both sides occur."""
     images = torch.randint(256, (400, 3, 6, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

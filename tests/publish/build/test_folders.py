@@ -154,7 +154,7 @@ def test_folders_of_a_sample_are_a_sample(sample: Path, tmp_path: Path) -> None:
 
 def plans(folder: Path) -> dict[str, SplitBuild]:
     made = plan.make(loaders.select([DATASET]), folder, True)
-    return {split.name.removeprefix(f"{DATASET}/"): split for split in made.splits}
+    return {split.name[len(DATASET) + 1 :]: split for split in made.splits}
 
 
 def words(folder: Path) -> dict[str, tuple[str, str]]:
@@ -165,7 +165,7 @@ def words(folder: Path) -> dict[str, tuple[str, str]]:
     }
 
 
-TRAIN, VALIDATION, TEST = {"1pct train", "10pct train"}, {"validation validation"}, {"test test"}
+TRAIN, VALIDATION, TEST = {"1pct train", "10pct train"}, {"validation"}, {"test"}
 CHANGES: dict[str, tuple[Callable[[Path], object], set[str], set[str]]] = {
     "nothing": (lambda folder: None, set(), set()),
     "a photograph touched": (lambda folder: os.utime(listed(folder), (1, 1)), TRAIN, set()),

@@ -95,7 +95,7 @@ def changed(path: Path, place: int = -1000) -> None:
     [
         ("Imagenet8_val_npz.zip", -12, {"imagenet_resized/8x8 validation"}),
         ("ILSVRC2012_img_train.tar", 1700, {"imagenet2012_subset/1pct train", "imagenet2012_subset/10pct train"}),
-        ("ILSVRC2012_img_val.tar", 700, {"imagenet2012_subset/validation validation"}),
+        ("ILSVRC2012_img_val.tar", 700, {"imagenet2012_subset validation"}),
     ],
 )
 def test_a_changed_byte_changes_the_fingerprint_of_its_splits_alone(
@@ -161,7 +161,7 @@ def test_a_split_is_called_by_its_folder(sample: Path) -> None:
     names = [build.name for build in planned(sample, "imagenet2012_subset").splits]
     assert names == [
         "imagenet2012_subset/1pct train",
-        "imagenet2012_subset/validation validation",
+        "imagenet2012_subset validation",
         "imagenet2012_subset/10pct train",
     ]
     assert all(isinstance(build, SplitBuild) for build in planned(sample, "imagenet2012_subset").splits)

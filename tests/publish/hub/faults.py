@@ -18,8 +18,8 @@ from tests.kit.hub import Fault, Repo
 from tests.kit.pushing import Desk, Said, contents, desks, is_whole, killed, put_back, saved
 
 HURRY = 1000.0  # so that the waits between tries, which a test of their length sees elsewhere, take no time
-SLOW_HURRY = 100  # the waits of a commit, 590 s in all, come to 5.9
-SILENCE = 1.0  # seconds, of a server that this test makes slower than the client's patience
+SLOW_HURRY = 200  # the waits of a commit, 590 s in all, come to 3
+SILENCE, DELAY = 0.5, 1.0  # seconds: the client's patience, and a server that this test makes slower
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "500": {"status": 500},
@@ -30,10 +30,10 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "reset": {"cut": "before", "reset": True},
     "cut upload": {"cut": "upload", "after": 1},
     "cut download": {"cut": "download", "after": 10},
-    "timeout": {"delay": 2.0},
+    "timeout": {"delay": DELAY},
     "landed, 500": {"status": 500, "landed": True},
     "landed, cut": {"cut": "before", "landed": True},
-    "landed, timeout": {"delay": 2.0, "landed": True},
+    "landed, timeout": {"delay": DELAY, "landed": True},
     "kill": {},
     "landed, kill": {},
 }
@@ -42,11 +42,12 @@ STARTS = ("new", "updated")
 
 @dataclass(frozen=True)
 class Start:
-    """What stands on the Hub before a publish, what stands there after, and the number of requests in between."""
+    """What stands on the Hub before a publish, what stands there after, and the requests in between: which commits."""
 
     before: Repo | None
     after: Mapping[str, str]
     requests: int
+    commit: int
 
     @property
     def old(self) -> Mapping[str, str] | None:
@@ -68,7 +69,8 @@ class Rig:
             desk.push(source=older)
         before = saved(desk.hub, desk.name())
         said = desk.push()
-        return Start(before, contents(desk.repo()), len(said.requests))
+        commit = next(n for n, r in enumerate(said.requests) if r.method == "POST" and "/commit/" in r.path)
+        return Start(before, contents(desk.repo()), len(said.requests), commit)
 
     def strike(self, start: str, kind: str, place: int) -> tuple[str, list[str]]:
         """Publish with a fault at a request; return how that ended and which promises were broken."""

@@ -1,5 +1,6 @@
 """Who may publish where, and who may read it: asked and answered before anything is built or sent."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from publish import manifest
 from tests.kit import archives
 from tests.kit.building import COMMAND, run
 from tests.kit.hub import Fault
-from tests.kit.pushing import Desk, flipped, is_whole
+from tests.kit.pushing import Desk, Starts, flipped, is_whole
 
 
 def refused(desk: Desk, *more: object, **turns: Any) -> str:
@@ -53,14 +54,14 @@ def test_an_organisation_that_is_not_theirs(desk: Desk) -> None:
 @pytest.mark.keeps("P1")
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("permission", ["discussion.write", "repo.content.read"])
-def test_a_fine_grained_token_that_may_only_propose_or_read(exists: bool, permission: str, desk: Desk) -> None:
-    if exists:
-        desk.push()
-    scopes = {desk.organisation: [permission, "repo.content.read"]}
-    desk.hub.add_user(
-        "hf_fine0123456789", "alice", orgs={desk.organisation: "write"}, role="fineGrained", scopes=scopes
+def test_a_fine_grained_token_that_may_only_propose_or_read(exists: bool, permission: str, published: Desk) -> None:
+    if not exists:
+        published.hub._repos.pop(published.name())
+    scopes = {published.organisation: [permission, "repo.content.read"]}
+    published.hub.add_user(
+        "hf_fine0123456789", "alice", orgs={published.organisation: "write"}, role="fineGrained", scopes=scopes
     )
-    assert "the token may not write there: use one with write access" in refused(desk, token="hf_fine0123456789")
+    assert "the token may not write there: use one with write access" in refused(published, token="hf_fine0123456789")
 
 
 @pytest.mark.keeps("P1")
@@ -72,37 +73,39 @@ def test_a_member_who_only_reads(desk: Desk) -> None:
 @pytest.mark.keeps("P1")
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("path", ["whoami", "auth-check", "api/datasets/"])
-def test_a_refusal_at_any_step_is_not_tried_again(status: int, path: str, desk: Desk) -> None:
-    desk.push()
-    desk.hub.inject(Fault(path=path, status=status))
-    refused(desk)
+def test_a_refusal_at_any_step_is_not_tried_again(status: int, path: str, published: Desk) -> None:
+    published.hub.inject(Fault(path=path, status=status))
+    refused(published)
 
 
 @pytest.fixture
-def opened(desk: Desk) -> str:
-    """Where a person asks for access to what was published and opened; everyone sees that it is there."""
-    desk.push("--public", "--tag", "v1")
-    desk.hub.add_user("hf_reader0123456789", "bob")
+def opened(starts: Starts, tmp_path: Path) -> Iterator[Desk]:
+    """From which something was published and opened: everyone sees that it is there, and a reader was not let in."""
+    with starts.desk("opened", tmp_path / "desk", lambda desk: desk.push("--public", "--tag", "v1")) as desk:
+        desk.hub.add_user("hf_reader0123456789", "bob")
+        yield desk
+
+
+def page(desk: Desk) -> str:
+    """Return where a person asks for access."""
     return f"{desk.hub.endpoint}/datasets/{desk.name()}"
 
 
 @pytest.mark.parametrize(("module", "more"), [("publish.check", ()), ("publish.restore", ("v1",))])
 @pytest.mark.parametrize(("token", "then"), [("hf_reader0123456789", ""), ("", "log in with `hf auth login`, and ")])
-def test_a_reader_who_was_not_let_in(
-    module: str, more: tuple[str, ...], token: str, then: str, desk: Desk, opened: str
-) -> None:
-    said = desk.run(module, desk.name(), *more, token=token, code=1)
+def test_a_reader_who_was_not_let_in(module: str, more: tuple[str, ...], token: str, then: str, opened: Desk) -> None:
+    said = opened.run(module, opened.name(), *more, token=token, code=1)
     (line,) = said.text.strip().splitlines()
-    assert line.startswith(f"error: {desk.name()}")
-    assert line.endswith(f" is shown only to those who were let in: {then}ask for access at {opened}.")
+    assert line.startswith(f"error: {opened.name()}")
+    assert line.endswith(f" is shown only to those who were let in: {then}ask for access at {page(opened)}.")
 
 
 @pytest.mark.parametrize("path", ["/revision/", "/tree/", "/resolve/"])
-def test_a_token_that_may_not_read_there(path: str, desk: Desk, opened: str) -> None:
-    desk.hub.inject(Fault(path=path, status=403, times=0))
-    said = desk.run("publish.check", desk.name(), code=1)
+def test_a_token_that_may_not_read_there(path: str, opened: Desk) -> None:
+    opened.hub.inject(Fault(path=path, status=403, times=0))
+    said = opened.run("publish.check", opened.name(), code=1)
     (line,) = said.text.strip().splitlines()
-    assert line.endswith(f"this login may not read it: use a token that may, or ask for access at {opened}.")
+    assert line.endswith(f"this login may not read it: use a token that may, or ask for access at {page(opened)}.")
 
 
 @pytest.mark.keeps("P21")
@@ -123,18 +126,16 @@ def test_an_open_repository_without_a_gate_is_refused(desk: Desk) -> None:
 
 
 @pytest.mark.keeps("P17")
-def test_a_gate_that_was_switched_off_is_set_again(desk: Desk) -> None:
-    desk.push()
-    desk.repo().access.gated = False
-    said = desk.push()
-    assert (desk.repo().gated, desk.repo().private, said.commits) == ("manual", True, 0)
+def test_a_gate_that_was_switched_off_is_set_again(published: Desk) -> None:
+    published.repo().access.gated = False
+    said = published.push()
+    assert (published.repo().gated, published.repo().private, said.commits) == ("manual", True, 0)
 
 
-def test_a_gate_of_another_kind_is_theirs(desk: Desk) -> None:
-    desk.push()
-    desk.repo().access.gated = "auto"
-    desk.push()
-    assert desk.repo().gated == "auto"
+def test_a_gate_of_another_kind_is_theirs(published: Desk) -> None:
+    published.repo().access.gated = "auto"
+    published.push()
+    assert published.repo().gated == "auto"
 
 
 @pytest.mark.keeps("P17")
@@ -148,24 +149,25 @@ def test_it_is_opened_after_the_checks_and_with_its_gate(desk: Desk) -> None:
 
 @pytest.mark.keeps("P16", "P17")
 @pytest.mark.parametrize("then", [("--public",), ("--tag", "v2")])
-def test_it_is_not_opened_or_tagged_when_the_checks_fail(then: tuple[str, ...], desk: Desk) -> None:
+def test_it_is_not_opened_or_tagged_when_the_checks_fail(then: tuple[str, ...], published: Desk) -> None:
     """The Hub gives other bytes of a shard than it was sent; also to the next run, which has nothing to commit."""
-    desk.push()
-    newer = desk.lay("newer", 40, variation=1)
+    newer = published.folder / "newer"
     with ExitStack() as stack:
 
         def spoil(_: object) -> None:
-            file = desk.repo().files()["8x8/validation-00000-of-00001.parquet"]
+            file = published.repo().files()["8x8/validation-00000-of-00001.parquet"]
             assert file.sha256
-            stack.enter_context(flipped(desk.hub.store.path(file.sha256)))
+            stack.enter_context(flipped(published.hub.store.path(file.sha256)))
 
-        desk.hub.inject(Fault(method="POST", path="/commit/", hook=spoil, landed=True))
+        published.hub.inject(Fault(method="POST", path="/commit/", hook=spoil, landed=True))
         for commits in (1, 0):
-            said = desk.push(*then, source=newer, code=1)
+            said = published.push(*then, source=newer, code=1)
             assert "8x8/validation-00000-of-00001.parquet: expected SHA-256" in said.text
-            assert (said.commits, desk.repo().private, desk.repo().tags) == (commits, True, {})
-    first, again = (desk.push(*then, source=newer) for _ in range(2))
-    assert (desk.repo().private, list(desk.repo().tags)) == ((False, []) if "--public" in then else (True, ["v2"]))
+            assert (said.commits, published.repo().private, published.repo().tags) == (commits, True, {})
+    first, again = (published.push(*then, source=newer) for _ in range(2))
+    assert (published.repo().private, list(published.repo().tags)) == (
+        (False, []) if "--public" in then else (True, ["v2"])
+    )
     read = [
         {r.path for r in said.requests if "/resolve/" in r.path and ".parquet" in r.path} for said in (first, again)
     ]
@@ -216,12 +218,11 @@ def test_a_manifest_of_another_dataset(where: str, built: Path, desk: Desk) -> N
     assert (said.commits, said.sent) == (0, 0)
 
 
-def test_a_server_that_lacks_a_route_is_not_taken_for_one_without_the_repository(desk: Desk) -> None:
-    desk.push()
-    desk.hub.inject(Fault(path="auth-check", status=404, times=0))
-    said = desk.push()
+def test_a_server_that_lacks_a_route_is_not_taken_for_one_without_the_repository(published: Desk) -> None:
+    published.hub.inject(Fault(path="auth-check", status=404, times=0))
+    said = published.push()
     assert "this server cannot say who may write" in said.text
-    desk.hub.inject(Fault(path="/preupload/", status=404, times=0))
-    said = desk.push(source=desk.lay("more", 40, variation=1), code=1)
+    published.hub.inject(Fault(path="/preupload/", status=404, times=0))
+    said = published.push(source=published.folder / "newer", code=1)
     assert "this server knows no POST" in said.text
     assert "no such repository" not in said.text

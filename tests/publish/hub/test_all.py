@@ -1,4 +1,4 @@
-"""All fifteen configs of the sample on the Hub, by commands run from start to exit, as readers see them."""
+"""All fifteen configs of the sample on the Hub as readers see them; and what Xet does, which is a process's own."""
 
 import shutil
 import sys
@@ -8,71 +8,43 @@ from pathlib import Path
 import pytest
 
 import loaders
-from tests.kit.building import COMMAND, run, run_reader
+from tests.kit.building import COMMAND, run
 from tests.kit.forks import Forks
 from tests.kit.hub import Fault, Hub
-from tests.kit.pushing import Desk, card, is_whole
+from tests.kit.pushing import Desk, Said, card, is_whole
 
-# The same by libyaml, ten times as fast: forty cards of a thousand names a config are read.
-QUICK = "import yaml; yaml.SafeLoader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)"
-READ = (
-    f"""
-{QUICK}
-import datasets, pyarrow as pa, sys
-from huggingface_hub import HfApi
-"""
-    + """
-organisation, folder = sys.argv[1:]
-for name in sorted(repo.id for repo in [*map(HfApi().dataset_info, sys.stdin.read().split())]):
-    dataset = name.partition("/")[2].removesuffix("_sample")
+READ = """
+import datasets, json, pathlib, pyarrow as pa, pyarrow.parquet as pq, sys
+for name, dataset in zip(sys.argv[2::2], sys.argv[3::2]):
+    folder = pathlib.Path(sys.argv[1], dataset)
+    listed = json.loads((folder / "manifest.json").read_text())["configs"]
     for config in datasets.get_dataset_config_names(name):
-        there = datasets.load_dataset(name, config, streaming=True)
-        here = datasets.load_dataset(f"{folder}/{dataset}", config, streaming=True)
-        assert list(there) == list(here), (config, list(there))
-        for split in there:
-            assert there[split].features == here[split].features
-            rows = [pa.concat_tables(list(s.with_format("arrow").iter(500))) for s in (there[split], here[split])]
-            assert rows[0].equals(rows[1]), (dataset, config, split)
-            print(dataset, config, split, len(rows[0]))
-"""
-)
-PEEK = f"""
-{QUICK}
-import datasets, sys
-
-def broken(rows):
-    for row in rows:
-        return [row]
-
-ways = (lambda rows: [next(iter(rows))], lambda rows: list(rows.take(3)), broken)
-for name in sys.argv[1:]:
-    for config in datasets.get_dataset_config_names(name):
-        for split, rows in datasets.load_dataset(name, config, streaming=True).items():
-            for way in ways:
-                found = way(rows)
-                print(name, config, split, len(found), found[0]["image"].size)
+        for split, there in datasets.load_dataset(name, config, streaming=True).items():
+            here = pa.concat_tables(pq.read_table(folder / shard["path"]) for shard in listed[config][split]["shards"])
+            rows = pa.concat_tables(list(there.with_format("arrow").iter(5000)))
+            assert there.features == datasets.Features.from_arrow_schema(here.schema), (dataset, config, split)
+            assert rows.equals(here.cast(rows.schema)), (dataset, config, split)
+            print(dataset, config, split, len(rows))
 """
 
 
 @pytest.fixture(scope="module")
-def sampler(rig: tuple[Hub, Forks], built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def sampler(
+    rig: tuple[Hub, Forks], built: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
     """Someone who has published the whole sample, from a folder of it."""
     rig[0].clear_faults()
     desk = Desk(*rig, tmp_path_factory.mktemp("sampler"), "sampler")
     shutil.copytree(built, desk.out)
-    said = push(desk)
-    assert said.count("commit ") == 5
+    said = push(desk, sample)
+    assert said.commits == said.text.count("commit ") == 5
     yield desk
     assert desk.leaks() == []
 
 
-def push(desk: Desk) -> str:
-    what = ["--config", "all", "--sample", "--allow-sample", "--out", desk.out, "--workers", 2]
-    env = desk.environment(PYTHONWARNINGS="error,ignore::DeprecationWarning")
-    done = run(*COMMAND, *what, "--push-to", desk.organisation, env=env)
-    assert done.returncode == 0, done.stderr
-    assert desk.token not in done.stdout + done.stderr
-    return done.stdout + done.stderr
+def push(desk: Desk, sample: Path) -> Said:
+    what = ["--config", "all", "--sample", "--allow-sample", "--out", desk.out, "--workers", 1]
+    return desk.run("publish", *what, "--push-to", desk.organisation, sample=str(sample))
 
 
 def names() -> list[str]:
@@ -90,11 +62,10 @@ def test_each_repository_is_one_commit_and_says_that_it_is_a_sample(sampler: Des
 
 
 @pytest.mark.keeps("P21")
-def test_every_config_reads_back_as_the_folder(sampler: Desk, tmp_path: Path) -> None:
-    script = tmp_path / "read.py"
-    script.write_text(READ.replace("sys.stdin.read().split()", repr([sampler.name(name) for name in names()])))
-    done = run(sys.executable, script, sampler.organisation, sampler.out, env=sampler.environment())
-    assert done.returncode == 0, done.stderr
+def test_every_config_reads_back_as_the_folder(sampler: Desk) -> None:
+    said = sampler.run(
+        "-c", READ, sampler.out, *(word for n in loaders.names() for word in (f"{sampler.name(n)}_sample", n))
+    )
     splits = [
         f"{name} {config.name} {split.name}"
         for name in loaders.names()
@@ -102,25 +73,16 @@ def test_every_config_reads_back_as_the_folder(sampler: Desk, tmp_path: Path) ->
         for split in config.splits
         if not split.optional
     ]
-    assert sorted(line.rpartition(" ")[0] for line in done.stdout.splitlines()) == sorted(splits)
+    assert sorted(line.rpartition(" ")[0] for line in said.text.splitlines()) == sorted(splits)
 
 
 @pytest.mark.keeps("P10")
-def test_a_second_run_makes_no_commit_and_sends_no_byte(sampler: Desk) -> None:
+def test_a_second_run_makes_no_commit_and_sends_no_byte(sampler: Desk, sample: Path) -> None:
     heads = [sampler.repo(name).head() for name in names()]
-    first = len(sampler.hub.requests)
-    said = push(sampler)
-    assert said.count("nothing to change") == 5
+    said = push(sampler, sample)
+    assert said.text.count("nothing to change") == 5
     assert [sampler.repo(name).head() for name in names()] == heads
-    assert not [r for r in sampler.hub.requests[first:] if r.method != "GET" and "/paths-info/" not in r.path]
-
-
-def test_leaving_early_ends_well(sampler: Desk, tmp_path: Path) -> None:
-    """Having asked for one row, taken three, or left the loop."""
-    script = tmp_path / "peek.py"
-    script.write_text(PEEK)
-    done = run_reader(sys.executable, script, *map(sampler.name, names()), env=sampler.environment())
-    assert (done.returncode, done.stdout.count("\n")) == (0, 3 * 31), done.stderr
+    assert not [r for r in said.requests if r.method != "GET" and "/paths-info/" not in r.path]
 
 
 @pytest.mark.keeps("P2")
@@ -131,28 +93,28 @@ def test_the_token_stays_in_its_variable(sampler: Desk) -> None:
     assert sampler.leaks() == []
 
 
-@pytest.mark.keeps("P18")
-def test_xet_takes_and_gives_the_same(desk: Desk) -> None:
-    """The real hf_xet against the content-addressed storage of the test Hub, as a command and as a reader."""
+@pytest.mark.keeps("P2", "P18")
+def test_workers_send_what_they_build_by_xet_and_it_is_read_by_xet(desk: Desk) -> None:
+    """The real hf_xet and the storage of the test Hub, by a pool of processes that have the login from variables."""
     pytest.importorskip("hf_xet")
     what = ["--config", "imagenet_resized/8x8", "--source", desk.archives, "--allow-partial", "--out", desk.out]
-    env = desk.environment(xet=True)
+    env = desk.environment(xet=True, PYTHONWARNINGS="error,ignore::DeprecationWarning")
     first = len(desk.hub.requests)
-    done = run(*COMMAND, *what, "--workers", 2, "--push-to", desk.organisation, env=env)
+    done = run(*COMMAND, *what, "--workers", 2, "--push-to", desk.organisation, "--remove-local", env=env)
     assert done.returncode == 0, done.stderr
+    assert desk.token not in done.stdout + done.stderr
     asked = desk.hub.requests[first:]
     assert [r for r in asked if r.path.startswith("/cas/v1/xorbs/")]
     assert not [r for r in asked if r.path.startswith("/storage/") and r.method == "PUT"]
-    assert is_whole(desk.repo())
-    assert len(desk.repo().history()) == 2
+    assert (is_whole(desk.repo()), len(desk.repo().history())) == (True, 2)
+    assert list(desk.folder.glob("out/**/*.parquet")) == []
     checked = run(sys.executable, "-m", "publish.check", desk.name(), "--data", env=env)
     assert checked.stdout.strip().endswith("all right"), checked.stdout + checked.stderr
-    again = run(*COMMAND, *what, "--workers", 2, "--push-to", desk.organisation, env=env)
-    assert "nothing to change" in again.stdout
+    assert desk.push().commits == 0
 
 
 @pytest.mark.keeps("P18")
-@pytest.mark.parametrize("status", [403, 407, 501])
+@pytest.mark.parametrize("status", [407, 501])
 def test_storage_that_is_blocked_ends_it_with_the_reason(status: int, desk: Desk) -> None:
     """As by a proxy that lets the Hub through, and not the storage that Xet sends to."""
     pytest.importorskip("hf_xet")

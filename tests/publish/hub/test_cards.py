@@ -1,4 +1,7 @@
-"""The README on the Hub is people's too: what they wrote stays, what we computed is ours, the rest is not touched."""
+"""The README on the Hub is people's too: what they wrote stays, what we computed is ours, the rest is not touched.
+
+All kinds of edits at once. Each of them alone: tests/publish/card/test_merge.py and test_edits.py there.
+"""
 
 import json
 import re
@@ -61,27 +64,6 @@ def in_a_template_key(text: str) -> str:
     return re.sub(r"(?m)^pretty_name: .*$", "pretty_name: Another name", text)
 
 
-@pytest.mark.keeps("P13")
-@pytest.mark.parametrize(
-    ("edit", "trace"),
-    [
-        (in_prose, "Written by a person, with a `snippet` and an umlaut: ü."),
-        (in_their_key, "# a comment of theirs\nour_key:\n  nested: [1, two]\n"),
-        (in_a_template_key, "\npretty_name: Another name\n"),
-    ],
-)
-def test_an_edit_of_theirs_survives(edit: Callable[[str], str], trace: str, desk: Desk, newer: Path) -> None:
-    edited(desk, edit)
-    said = desk.push(source=newer)
-    text = card(desk.repo())
-    assert trace in text
-    assert (said.commits, rows_said(text), is_whole(desk.repo())) == (1, 40, True)
-    data = front(text)
-    assert {key: data[key] for key in KEYS} == owned(read_manifest(desk.repo()))
-    again = desk.push(source=newer)
-    assert again.commits == 0
-
-
 def with_a_comment(text: str) -> str:
     return text.replace("license: other\n", "license: other  # agreed, do not change\n", 1)
 
@@ -94,41 +76,27 @@ def as_on_windows(text: str) -> str:
     return text.replace("\n", "\r\n")
 
 
-THEIRS = [in_prose, in_their_key, in_a_template_key, with_a_comment, laid_out, as_on_windows]
+def as_people_do(text: str) -> str:
+    """Edit all that is not computed."""
+    return in_prose(in_their_key(in_a_template_key(with_a_comment(laid_out(text)))))
 
 
 @pytest.mark.keeps("P10", "P13")
-@pytest.mark.parametrize("edit", THEIRS)
-def test_an_edit_of_theirs_alone_is_no_reason_for_a_commit(edit: Callable[[str], str], desk: Desk) -> None:
-    head = edited(desk, edit)
-    assert desk.push().commits == 0
-    assert desk.repo().head() == head
-
-
-@pytest.mark.keeps("P13")
-@pytest.mark.parametrize("edit", THEIRS)
+@pytest.mark.parametrize("edit", [as_people_do, as_on_windows])
 def test_all_that_is_not_computed_stays_to_the_character(edit: Callable[[str], str], desk: Desk, newer: Path) -> None:
-    edited(desk, edit)
-    desk.push(source=newer)
-    there = card(desk.repo())
+    """And is no reason for a commit."""
+    head = edited(desk, edit)
+    assert (desk.push().commits, desk.repo().head()) == (0, head)
+    said = desk.push(source=newer)
+    there, data = card(desk.repo()), front(card(desk.repo()))
+    assert (said.commits, rows_said(there), is_whole(desk.repo())) == (1, 40, True)
+    assert {key: data[key] for key in KEYS} == owned(read_manifest(desk.repo()))
+    assert desk.push(source=newer).commits == 0
     desk.hub._repos.pop(desk.name())
     desk.forget()
     desk.push(source=newer)
     assert there == edit(card(desk.repo()))
     assert there != card(desk.repo())
-
-
-def test_a_part_that_someone_copied_and_edited(desk: Desk, newer: Path) -> None:
-    def copied(text: str) -> str:
-        whole = sizes(text)
-        begin, end = whole.splitlines()[0], whole.splitlines()[-1]
-        return text.replace(whole, f"{begin}\nA line of a person.\n{end}\n\n{whole}")
-
-    head = edited(desk, copied)
-    said = desk.push(source=newer, code=1)
-    assert "edited by a person: part measured: sizes. Nothing was changed." in said.text
-    assert "\n-A line of a person.\n" in said.text
-    assert desk.repo().head() == head
 
 
 def in_our_key(text: str) -> str:
@@ -147,31 +115,40 @@ def without_our_key(text: str) -> str:
     return re.sub(r"(?ms)^size_categories:\n- [^\n]*\n", "", text)
 
 
-OURS = [
-    (in_our_key, "yaml dataset_info", '-    "num_examples": 61'),
-    (in_our_part, "part measured: sizes", "-A line of a person."),
-    (without_our_part, "part measured: sizes", "+| config | split | rows |"),
-    (without_our_key, "yaml size_categories", "+ "),
-]
+def edited_in(text: str) -> str:
+    return in_our_key(in_our_part(text))
+
+
+def cut_from(text: str) -> str:
+    return without_our_key(without_our_part(text))
+
+
+EDITED = "computed parts of the card were edited by a person: "
 
 
 @pytest.mark.keeps("P13")
-@pytest.mark.parametrize(("edit", "name", "line"), OURS)
-def test_an_edit_of_ours_stops_with_a_diff(
-    edit: Callable[[str], str], name: str, line: str, desk: Desk, newer: Path
+@pytest.mark.parametrize(
+    ("edit", "names", "lines"),
+    [
+        (
+            edited_in,
+            "yaml dataset_info, part measured: sizes",
+            ('-    "num_examples": 61', "-A line of a person."),
+        ),
+        (cut_from, "yaml size_categories, part measured: sizes", ("+ ", "+| config | split | rows |")),
+    ],
+)
+def test_an_edit_of_ours_stops_with_a_diff_and_goes_on_when_told_to(
+    edit: Callable[[str], str], names: str, lines: tuple[str, str], desk: Desk, newer: Path
 ) -> None:
-    head = edited(desk, edit)
+    head = edited(desk, lambda text: in_prose(edit(text)))
     said = desk.push(source=newer, code=1)
-    assert f"computed parts of the card were edited by a person: {name}. Nothing was changed." in said.text
-    assert f"--- there: {name}\n+++ ours: {name}\n" in said.text
-    assert f"\n{line}" in said.text
+    assert f"{EDITED}{names}. Nothing was changed." in said.text
+    for name, line in zip(names.split(", "), lines, strict=True):
+        assert f"--- there: {name}\n+++ ours: {name}\n" in said.text
+        assert f"\n{line}" in said.text
     assert "--overwrite-card" in said.text
     assert (said.commits, desk.repo().head()) == (0, head)
-
-
-@pytest.mark.parametrize(("edit", "name", "line"), OURS)
-def test_it_goes_on_when_told_to(edit: Callable[[str], str], name: str, line: str, desk: Desk, newer: Path) -> None:
-    edited(desk, lambda text: in_prose(edit(text)))
     desk.push("--overwrite-card", source=newer)
     text = card(desk.repo())
     assert "Written by a person" in text
@@ -180,15 +157,6 @@ def test_it_goes_on_when_told_to(edit: Callable[[str], str], name: str, line: st
     assert {key: front(text)[key] for key in KEYS} == owned(read_manifest(desk.repo()))
     assert "train | 40 |" in part(text, "measured: sizes")
     assert desk.push(source=newer).commits == 0
-
-
-def test_a_card_that_cannot_be_read(desk: Desk, newer: Path) -> None:
-    head = edited(desk, lambda _: "No YAML at all.\n")
-    said = desk.push(source=newer, code=1)
-    assert "README.md: expected a card that starts with YAML between lines of ---; found none" in said.text
-    assert desk.repo().head() == head
-    desk.push("--overwrite-card", source=newer)
-    assert rows_said(card(desk.repo())) == 40
 
 
 def test_a_card_that_was_there_before_us(desk: Desk) -> None:
@@ -214,13 +182,13 @@ def published_before(desk: Desk, edit: Callable[[str], str] = str) -> str:
 
 
 @pytest.mark.keeps("P10", "P13")
-@pytest.mark.parametrize("edit", [str, *THEIRS])
+@pytest.mark.parametrize("edit", [str, as_people_do])
 def test_a_card_of_a_time_without_seals(edit: Callable[[str], str], desk: Desk) -> None:
     """One commit seals it, and renews its prose if nobody edited that; and then there is nothing to do."""
     head = published_before(desk, edit)
     assert desk.push().commits == 1
     text = card(desk.repo())
-    assert ("Its task is that of ImageNet;" in text) == (edit not in (str, as_on_windows))
+    assert ("Its task is that of ImageNet;" in text) == (edit is not str)
     assert marks.seals(text)
     assert "card" not in json.loads(desk.repo().read(manifest.NAME))
     assert desk.push().commits == 0
@@ -230,16 +198,10 @@ def test_a_card_of_a_time_without_seals(edit: Callable[[str], str], desk: Desk) 
 
 
 @pytest.mark.keeps("P13")
-@pytest.mark.parametrize(("edit", "name", "line"), OURS)
-def test_an_edit_of_ours_in_a_card_of_a_time_without_seals(
-    edit: Callable[[str], str], name: str, line: str, desk: Desk, newer: Path
-) -> None:
-    head = published_before(
-        desk, lambda text: edit(re.sub(r"(<!-- begin .*) -->", r"\1 seal=0 -->", text)).replace(" seal=0", "")
-    )
+def test_an_edit_of_ours_in_a_card_of_a_time_without_seals(desk: Desk, newer: Path) -> None:
+    head = published_before(desk, in_our_key)
     said = desk.push(source=newer, code=1)
-    assert f"computed parts of the card were edited by a person: {name}. Nothing was changed." in said.text
-    assert f"\n{line}" in said.text
+    assert f"{EDITED}yaml dataset_info. Nothing was changed." in said.text
     assert desk.repo().head() == head
 
 
@@ -273,9 +235,9 @@ def test_a_repository_that_could_not_be_loaded_is_refused(desk: Desk) -> None:
     assert desk.repo().head() == head
 
 
-@pytest.mark.parametrize("lost", ["manifest.json", "classes.tsv", "8x8/train-00001-of-00002.parquet", "README.md"])
-def test_what_someone_removed_comes_back(lost: str, desk: Desk) -> None:
+@pytest.mark.parametrize("lost", [["manifest.json"], ["classes.tsv", "8x8/train-00001-of-00002.parquet", "README.md"]])
+def test_what_someone_removed_comes_back(lost: list[str], desk: Desk) -> None:
     before = contents(desk.repo())
-    desk.hub.commit(desk.name(), {lost: None})
+    desk.hub.commit(desk.name(), dict.fromkeys(lost))
     said = desk.push()
     assert (contents(desk.repo()), said.commits, said.sent) == (before, 1, 0)

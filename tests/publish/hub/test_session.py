@@ -28,7 +28,7 @@ def server() -> Iterator[Callable[[Answer], str]]:
             def log_message(self, format: str, *args: Any) -> None: ...
 
         started.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=started[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=started[-1].serve_forever, args=(0.02,), daemon=True).start()
         return f"http://127.0.0.1:{started[-1].server_port}"
 
     yield start
@@ -95,22 +95,28 @@ def test_an_answer_without_an_end_is_not_heard_out(
 
 
 @pytest.mark.keeps("P24")
+@pytest.mark.parametrize(
+    ("begun", "piece", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" ", "was still answering when its time was over"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x", "began no answer in 0 s"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "began no answer in 0 s"),
+    ],
+    ids=["body", "headers", "status"],
+)
 def test_an_answer_that_trickles_is_not_heard_out(
-    server: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
+    begun: bytes, piece: bytes, said: str, server: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trickle(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        for _ in range(200):
+        for part in (begun, *[piece] * 200):
             try:
-                handler.wfile.write(b" ")
-                handler.wfile.flush()
+                handler.wfile.write(part)
             except OSError:
                 return
             time.sleep(0.02)
 
     monkeypatch.setattr(session, "TOTAL", 0.2)
-    with session.session() as client, pytest.raises(Problem, match="when its time was over"):
+    with session.session() as client, pytest.raises(Problem, match=said):
         client.get(f"{server(trickle)}/datasets/lab/set/resolve/main/README.md")
 
 

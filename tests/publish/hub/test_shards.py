@@ -1,16 +1,14 @@
 """What a push changes and what it leaves: counts of shards, configs, branches, tags, and files on this disk."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import loaders
 from publish.build import plan
-from tests.kit.building import COMMAND, run
+from tests.kit.forks import Forks, Job
+from tests.kit.hub import Hub
 from tests.kit.pushing import CONFIG, Desk, card, contents, flip, front, is_whole, read_manifest
 
 BOTH = ("--config", "imagenet_resized/16x16")
@@ -27,16 +25,16 @@ def streamed(desk: Desk) -> str:
 
 
 @pytest.mark.keeps("P11")
-@pytest.mark.parametrize(("before", "after"), [(5, 4), (4, 5)])
-def test_another_number_of_shards_leaves_none_behind(before: int, after: int, desk: Desk) -> None:
+def test_another_number_of_shards_leaves_none_behind(desk: Desk) -> None:
+    """Fewer, and then more."""
     newer = desk.lay("newer", 44, variation=1)
-    desk.push(shards=before)
-    assert streamed(desk) == f"{before} 60"
-    said = desk.push(source=newer, shards=after)
-    shards = [path for path in contents(desk.repo()) if path.startswith("8x8/train")]
-    assert sorted(shards) == [f"8x8/train-{i:05d}-of-{after:05d}.parquet" for i in range(after)]
-    assert (said.commits, len(desk.repo().history()), is_whole(desk.repo())) == (1, 3, True)
-    assert streamed(desk) == f"{after} 44"
+    desk.push(shards=5)
+    for commits, source, count, rows in ((3, newer, 4, 44), (4, desk.archives, 5, 60)):
+        said = desk.push(source=source, shards=count)
+        shards = [path for path in contents(desk.repo()) if path.startswith("8x8/train")]
+        assert sorted(shards) == [f"8x8/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+        assert (said.commits, len(desk.repo().history()), is_whole(desk.repo())) == (1, commits, True)
+        assert streamed(desk) == f"{count} {rows}"
 
 
 def test_one_config_is_updated_alone(desk: Desk) -> None:
@@ -110,35 +108,16 @@ def with_room(desk: Desk, free: int, *more: object, code: int) -> str:
         "sys.exit(main())\n"
     )
     what = ["--config", CONFIG, "--source", desk.archives, "--allow-partial", "--out", desk.out, "--workers", 1]
-    env = desk.environment()
-    done = run(sys.executable, "-c", program, *what, "--push-to", desk.organisation, *more, env=env)
-    assert done.returncode == code, done.stderr
-    return done.stderr
+    return desk.run("-c", program, *what, "--push-to", desk.organisation, *more, code=code).text
 
 
-@pytest.mark.keeps("P2", "P18")
-@pytest.mark.parametrize("remove", [(), ("--remove-local",)])
-def test_workers_send_what_they_build(remove: tuple[str, ...], desk: Desk) -> None:
-    """Through a pool of spawned processes, which have the login from their variables."""
-    what = ["--config", CONFIG, "--source", desk.archives, "--allow-partial", "--out", desk.out, "--workers", 2]
-    env = desk.environment(PYTHONWARNINGS="error,ignore::DeprecationWarning")
-    done = run(*COMMAND, *what, "--push-to", desk.organisation, *remove, env=env)
-    assert done.returncode == 0, done.stderr
-    assert desk.token not in done.stdout + done.stderr
-    assert is_whole(desk.repo())
-    assert list(desk.folder.glob("out/**/*.parquet")) == []
-    before = contents(desk.repo())
-    assert desk.push().commits == 0, {p for p, sha in contents(desk.repo()).items() if before.get(p) != sha}
-
-
-def test_a_branch_of_its_own(desk: Desk) -> None:
-    desk.push()
-    head, newer = desk.repo().head(), desk.lay("newer", 40, variation=1)
-    desk.push("--revision", "next", source=newer)
-    assert desk.repo().head() == head
-    assert is_whole(desk.repo(), "next")
-    assert read_manifest(desk.repo(), "next").configs["8x8"]["train"].rows == 40
-    assert desk.push("--revision", "next", source=newer).commits == 0
+def test_a_branch_of_its_own(published: Desk) -> None:
+    head, newer = published.repo().head(), published.folder / "newer"
+    published.push("--revision", "next", source=newer)
+    assert published.repo().head() == head
+    assert is_whole(published.repo(), "next")
+    assert read_manifest(published.repo(), "next").configs["8x8"]["train"].rows == 40
+    assert published.push("--revision", "next", source=newer).commits == 0
 
 
 def test_a_branch_of_a_repository_that_is_not_there_yet(desk: Desk) -> None:
@@ -148,60 +127,48 @@ def test_a_branch_of_a_repository_that_is_not_there_yet(desk: Desk) -> None:
     assert (desk.repo().private, desk.repo().gated) == (True, "manual")
 
 
-def test_a_proposal(desk: Desk) -> None:
-    desk.push()
-    head, newer = desk.repo().head(), desk.lay("newer", 40, variation=1)
-    said = desk.push("--create-pr", source=newer)
-    assert (said.commits, desk.repo().head(), list(desk.repo().pull_requests)) == (1, head, [1])
-    assert is_whole(desk.repo(), "refs/pr/1")
-    assert read_manifest(desk.repo(), "refs/pr/1").configs["8x8"]["train"].rows == 40
+def test_a_proposal(published: Desk) -> None:
+    head, newer = published.repo().head(), published.folder / "newer"
+    said = published.push("--create-pr", source=newer)
+    assert (said.commits, published.repo().head(), list(published.repo().pull_requests)) == (1, head, [1])
+    assert is_whole(published.repo(), "refs/pr/1")
+    assert read_manifest(published.repo(), "refs/pr/1").configs["8x8"]["train"].rows == 40
 
 
-def test_a_proposal_by_someone_who_may_do_no_more(desk: Desk) -> None:
-    desk.push()
-    scopes = {desk.organisation: ["discussion.write", "repo.content.read"]}
-    writes = {desk.organisation: "write"}
-    desk.hub.add_user("hf_fine0123456789", "alice", orgs=writes, role="fineGrained", scopes=scopes)
-    desk.push("--create-pr", source=desk.lay("newer", 40, variation=1), token="hf_fine0123456789")
-    assert list(desk.repo().pull_requests) == [1]
+def test_a_proposal_by_someone_who_may_do_no_more(published: Desk) -> None:
+    scopes = {published.organisation: ["discussion.write", "repo.content.read"]}
+    writes = {published.organisation: "write"}
+    published.hub.add_user("hf_fine0123456789", "alice", orgs=writes, role="fineGrained", scopes=scopes)
+    published.push("--create-pr", source=published.folder / "newer", token="hf_fine0123456789")
+    assert list(published.repo().pull_requests) == [1]
 
 
 def test_a_proposal_needs_a_repository(desk: Desk) -> None:
     assert "there is no such repository to propose a change to" in desk.push("--create-pr", code=1).text
 
 
-def test_tags_stay_where_they_are(desk: Desk) -> None:
-    desk.push("--tag", "v1")
-    first = desk.repo().head()
-    newer = desk.lay("newer", 40, variation=1)
-    said = desk.push("--tag", "v1", source=newer, code=1)
+def test_tags_stay_where_they_are(published: Desk) -> None:
+    """And the branch does, for a tag that is taken."""
+    published.push("--tag", "v1")
+    first, newer = published.repo().head(), published.folder / "newer"
+    said = published.push("--tag", "v1", source=newer, code=1)
     assert f"the tag v1 is at {first[:8]} already; choose another name." in said.text
-    desk.push("--tag", "v2", source=newer)
-    assert desk.repo().tags == {"v1": first, "v2": desk.repo().head()}
-
-
-def test_the_branch_is_not_moved_for_a_tag_that_is_taken(desk: Desk) -> None:
-    desk.push("--tag", "v1")
-    head = desk.repo().head()
-    desk.push("--tag", "v1", source=desk.lay("newer", 40, variation=1), code=1)
-    assert desk.repo().head() == head
-
-
-PUSHED_TWICE: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    assert published.repo().head() == first
+    published.push("--tag", "v2", source=newer)
+    assert published.repo().tags == {"v1": first, "v2": published.repo().head()}
 
 
 @pytest.mark.keeps("P12")
-def test_two_machines_at_once_make_one_commit(desk: Desk, tmp_path: Path) -> None:
+def test_two_machines_at_once_make_one_commit(rig: tuple[Hub, Forks], desk: Desk, tmp_path: Path) -> None:
     """The same data from two machines at the same time: one commits, the other finds it done."""
-    what = [*COMMAND, "--config", CONFIG, "--source", desk.archives, "--allow-partial", "--workers", 1]
+    what = ["--config", CONFIG, "--source", str(desk.archives), "--allow-partial", "--workers", "1"]
     what += ["--push-to", desk.organisation]
     desk.hub.add_repo(desk.name(), "alice", private=True)
-    both = [
-        subprocess.Popen([*map(str, what), "--out", tmp_path / name], env=desk.environment(), text=True, **PUSHED_TWICE)
-        for name in ("one", "two")
-    ]
-    said = [process.communicate(timeout=100)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    outs = [tmp_path / name for name in ("one", "two")]
+    login = {"HF_TOKEN": desk.token}
+    both = [rig[1].begin(Job("publish", [*what, "--out", str(out)], f"{out}.txt", login)) for out in outs]
+    codes = [rig[1].end(pid) for pid in both]
+    assert codes == [0, 0], [Path(f"{out}.txt").read_text() for out in outs]
     assert (len(desk.repo().history()), is_whole(desk.repo())) == (2, True)
 
 

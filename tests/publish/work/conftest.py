@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from publish.sample import archives as writers
-from tests.kit.building import environment
-from tests.kit.cluster import Cluster, Process, start
+from tests.kit.building import ROOT
+from tests.kit.cluster import MODULES, Cluster, Process, fork
+from tests.kit.forks import Forks, Job
 from tests.kit.hub import Hub, running
 
 TOKEN = "hf_worker0123456789"
@@ -21,12 +22,25 @@ TOKEN = "hf_worker0123456789"
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster, the Hub it publishes to, and an S3-compatible store; `env` is of a machine that may use all."""
+    """A cluster, the Hub it publishes to, and an S3-compatible store; `env` is of a machine that may use all.
+
+    `forks` is such a machine, on which everything is imported.
+    """
 
     cluster: Cluster
     hub: Hub
     store: Any
     env: dict[str, str]
+    forks: Forks
+
+    def run(self, log: Path, *command: object, code: int = 0, timeout: float | None = None, **changes: str) -> str:
+        """Run a command of this project, hold its exit code against the expected one, and return what it said."""
+        module, *arguments = map(str, command)
+        found = self.forks.run(Job(module, arguments, str(log), changes, timeout=timeout))
+        said = log.read_text()
+        assert found == code, said
+        assert "Traceback" not in said, said
+        return said
 
     def fetch(self, path: str, folder: Path) -> None:
         """Copy what lies in the store at a path."""
@@ -39,18 +53,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("cluster")
     with running() as hub:
         hub.add_user(TOKEN, "worker", orgs={"lab": "write"})
-        env = environment() | hub.client_env(folder / "hf", TOKEN) | {"XDG_CACHE_HOME": str(folder / "cache")}
+        env = hub.client_env(folder / "hf", TOKEN) | {"XDG_CACHE_HOME": str(folder / "cache")}
+        env |= {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
         port = _free_port()
         env |= _credentials(port)
-        store = start(folder / "moto.log", "-m", "moto.server", "-H", "127.0.0.1", "-p", port, env=env)
-        cluster = Cluster(folder, env)
+        forks = Forks(env, folder, [*MODULES, "s3fs", "moto.server"])
+        store = fork(forks, folder / "moto.log", "moto.server", "-H", "127.0.0.1", "-p", port)
+        cluster = Cluster(folder, env, forks)
         try:
             store.wait_until(lambda: _answers(port))
             cluster.begin(3)
-            yield Site(cluster, hub, _client(env), env)
+            yield Site(cluster, hub, _client(env), env, forks)
         finally:
             cluster.end()
             store.kill()
+            forks.close()
 
 
 def _free_port() -> int:
@@ -88,11 +105,11 @@ def _answers(port: int) -> bool:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive of four shards that take a second each: their photographs are decoded, each once."""
+    """An archive of four shards that take a third of a second each: their photographs are decoded, each once."""
     folder = tmp_path_factory.mktemp("large")
-    photo = writers.jpeg(np.random.default_rng(0).integers(0, 256, (240, 240, 3), np.uint8))
+    photo = writers.jpeg(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8))
     config = "matched-frequency"
-    rows = [(n % 1000, writers.v2_name(config, n, n % 1000), photo) for n in range(2400)]
+    rows = [(n % 1000, writers.v2_name(config, n, n % 1000), photo) for n in range(1300)]
     writers.write_v2(folder, config, [(str(label), name, photo) for label, name, photo in rows])
     return folder
 
