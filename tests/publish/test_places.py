@@ -12,12 +12,14 @@ from datasets import load_dataset
 from loaders import Problem
 from loaders.files import places
 from loaders.ilsvrc import photos
+from loaders.sources.sidecar import SIDECAR
 from publish import __main__ as publish
 from publish import check, lists, show
 from publish.preview import place as preview
 from publish.regenerate import __main__ as regenerate
 from publish.repository.compose import check_loadable
 from publish.repository.folder import Folder
+from tests.kit import building
 from tests.kit.building import environment, run
 
 CONFIG = "imagenet_resized/8x8"
@@ -25,12 +27,16 @@ WANTED = {"imagenet_resized": ["8x8"]}
 Command = Callable[[Sequence[str]], int]
 
 
-def built(sample: Path, out: Path, *more: object) -> str:
-    done = run(
-        sys.executable, "-m", "publish", "--config", CONFIG, "--source", sample, "--out", out, *more, cwd=out.parent
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def built(sample: Path, out: Path) -> str:
+    return building.publish("--config", CONFIG, "--source", sample, "--out", out, "--workers", 1)
+
+
+def archives(sample: Path, folder: Path, *names: str) -> Path:
+    """Lay out a part of the sample, as its sidecar knows it."""
+    folder.mkdir(parents=True)
+    for path in (each for name in (*names, SIDECAR) for each in sample.glob(name)):
+        (folder / path.name).symlink_to(path)
+    return folder
 
 
 # Links
@@ -190,14 +196,11 @@ def test_the_home_folder_is_meant_by_a_tilde(sample: Path, tmp_path: Path, monke
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert places.place("~/hub") == places.local("~/hub") == tmp_path / "home" / "hub"
     assert places.place("./~/hub") == Path("~/hub")
-    shutil.copytree(sample, tmp_path / "home" / "archives")
-    env = environment(HOME=str(tmp_path / "home"))
-    words = ["--config", CONFIG, "--source=~/archives", "--out=~/hub"]
-    done = run(sys.executable, "-m", "publish", *words, cwd=tmp_path, env=env)
-    assert done.returncode == 0, done.stderr
-    assert run(sys.executable, "-m", "publish.check", "~/hub/imagenet_resized", cwd=tmp_path, env=env).returncode == 0
-    words = ["publish.show", "~/hub/imagenet_resized/8x8", "--out=~/x.png"]
-    assert run(sys.executable, "-m", *words, cwd=tmp_path, env=env).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    archives(sample, tmp_path / "home" / "archives", "Imagenet8_*")
+    assert publish.main(["--config", CONFIG, "--source=~/archives", "--out=~/hub", "--workers=1"]) == 0
+    assert check.main(["~/hub/imagenet_resized"]) == 0
+    assert show.main(["~/hub/imagenet_resized/8x8", "--out=~/x.png"]) == 0
     assert (tmp_path / "home" / "x.png").is_file()
     assert not (tmp_path / "~").exists()
 
@@ -237,7 +240,7 @@ def test_a_build_from_a_checkout_that_is_not_installed(sample: Path, tmp_path: P
         "metadata.version = version\n"
         "from publish.__main__ import main; sys.exit(main())"
     )
-    words = ["--config", CONFIG, "--source", sample, "--out", tmp_path / "hub"]
+    words = ["--config", CONFIG, "--source", sample, "--out", tmp_path / "hub", "--workers", 1]
     done = run(sys.executable, "-c", hidden, *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -248,18 +251,18 @@ def test_a_build_from_a_checkout_that_is_not_installed(sample: Path, tmp_path: P
 @pytest.mark.keeps("B16")
 def test_what_needs_no_download_is_built(sample: Path, tmp_path: Path) -> None:
     """Offline, without the lists of the subset, and with the rest: one list is there, and V2 is."""
-    source = tmp_path / "archives"
-    shutil.copytree(sample, source)
-    (source / "10percent.txt").unlink()
+    source = archives(sample, tmp_path / "archives", "Imagenet8_*", "ILSVRC*", "1percent.txt")
+    there = building.tree(source)
     env = environment(HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9", XDG_CACHE_HOME=str(tmp_path / "cache"))
-    words = ["--config", "imagenet2012_subset", "--config", CONFIG, "--source", source, "--out", tmp_path / "hub"]
-    done = run(sys.executable, "-m", "publish", *words, env=env)
+    words = ["--source", source, "--out", tmp_path / "hub", "--workers", 1]
+    wanted = ["--config", "imagenet2012_subset", "--config", CONFIG]
+    done = run(sys.executable, "-m", "publish", *wanted, *words, env=env)
     assert done.returncode == 2, done.stderr
     assert "imagenet2012_subset/10pct is left out: 10percent.txt: expected to download it from" in done.stderr
     assert done.stderr.endswith("not built, for want of a download: imagenet2012_subset/10pct\n")
     assert {path.name for path in (tmp_path / "hub/imagenet2012_subset").glob("*pct")} == {"1pct"}
     assert (tmp_path / "hub/imagenet_resized/8x8").is_dir()
-    assert {path.name for path in source.iterdir()} == {path.name for path in sample.iterdir()} - {"10percent.txt"}
-    alone = run(sys.executable, "-m", "publish", "--config", "imagenet2012_subset/10pct", *words[4:], env=env)
+    assert building.tree(source) == there
+    alone = run(sys.executable, "-m", "publish", "--config", "imagenet2012_subset/10pct", *words, env=env)
     assert alone.returncode == 2
     assert alone.stderr.startswith("error: 10percent.txt: expected to download it from")

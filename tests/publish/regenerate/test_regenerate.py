@@ -221,7 +221,7 @@ def test_publish_takes_it_without_leave_and_the_card_says_so(
 ) -> None:
     made(source, tmp_path / "out", "--format", form, "--sizes", 8, 64)
     configs = [word for config in ("8x8", "64x64") for word in ("--config", f"imagenet_resized/{config}")]
-    publish(*configs, "--source", tmp_path / "out", "--out", tmp_path / "hub")
+    publish(*configs, "--source", tmp_path / "out", "--out", tmp_path / "hub", "--workers", 1)
     card = (tmp_path / "hub" / "imagenet_resized" / "README.md").read_text(encoding="utf-8")
     assert "**Regenerated.**" in card
     assert "unverified" not in card.lower()

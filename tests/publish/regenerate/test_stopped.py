@@ -13,8 +13,9 @@ import pytest
 
 from publish.regenerate import __main__ as regenerate
 from publish.regenerate.chunks import Chunk
-from tests.kit import holding
-from tests.kit.building import environment, run, tree
+from tests.kit import building, holding
+from tests.kit.building import environment, tree
+from tests.kit.forks import Job
 from tests.kit.holding import wait_for
 from tests.kit.refusals import says
 from tests.kit.regenerating import Originals, children, final_files, is_running, lay_folders, sidecar
@@ -31,34 +32,30 @@ def files_of(out: Path) -> dict[str, str]:
     return {name: sha for name, sha in tree(out).items() if name.endswith(".zip")}
 
 
-_LIMITED = """
-import resource, sys
-from publish.regenerate import __main__ as regenerate
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-if __name__ == "__main__":
-    sys.exit(regenerate.main(sys.argv[2:]))
-"""
+@pytest.fixture(scope="module")
+def straight(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files of a run that nothing stops."""
+    out = tmp_path_factory.mktemp("straight")
+    assert attempt(source, out) == 0
+    return files_of(out)
 
 
 @pytest.mark.keeps("B1")
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("where", ["the pixels", "the zips"])
-def test_a_disk_that_fills_up(where: str, workers: int, originals: Originals, source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("where", "workers"), [("the pixels", 1), ("the zips", 1), ("the pixels", 2)])
+def test_a_disk_that_fills_up(
+    where: str, workers: int, originals: Originals, source: Path, straight: dict[str, str], tmp_path: Path
+) -> None:
     """A limit on the size of a file stands for the disk: the system refuses the write in the same place."""
-    script = tmp_path / "limited.py"
-    script.write_text(_LIMITED)
     pixels = 192 * len(originals.rows("train"))
     limit = pixels // 2 if where == "the pixels" else pixels
-    words = ["--source", source, "--out", tmp_path / "out", "--workers", workers, "--sizes", 8]
-    # The limit is for what this project writes: modules that Python compiled under it would stay cut short.
-    done = run(sys.executable, script, limit, *words, env=environment(PYTHONDONTWRITEBYTECODE="1"))
-    assert done.returncode == 1, done.stderr
-    says(done.stderr, "error: ", tmp_path / "out", "File too large", "Nothing under a final name has changed")
-    assert "Traceback" not in done.stderr
+    words = ["--source", str(source), "--out", str(tmp_path / "out"), "--workers", str(workers), "--sizes", "8"]
+    code, said = building.forks().errors(Job("publish.regenerate", words, os.devnull, largest_file=limit))
+    assert code == 1, said
+    says(said, "error: ", tmp_path / "out", "File too large", "Nothing under a final name has changed")
+    assert "Traceback" not in said
     assert final_files(tmp_path / "out") == []
     assert attempt(source, tmp_path / "out") == 0
-    assert attempt(source, tmp_path / "other") == 0
-    assert files_of(tmp_path / "out") == files_of(tmp_path / "other")
+    assert files_of(tmp_path / "out") == straight
 
 
 # Processes
@@ -169,7 +166,7 @@ def test_a_worker_that_dies(held: Held, tmp_path: Path, start: Start) -> None:
 
 
 def test_a_photograph_mended_after_a_kill_is_in_what_was_packed_already(
-    originals: Originals, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    originals: Originals, straight: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, out = lay_folders(tmp_path / "in", originals), tmp_path / "out"
     name, file, _ = originals.rows("train")[0]
@@ -181,8 +178,7 @@ def test_a_photograph_mended_after_a_kill_is_in_what_was_packed_already(
     path.write_bytes(file)
     assert attempt(folder, out) == 0
     assert sidecar(out)["rows"]["imagenet_resized/8x8"]["train"] == len(originals.rows("train"))
-    assert attempt(source, tmp_path / "straight") == 0
-    assert files_of(out) == files_of(tmp_path / "straight")
+    assert files_of(out) == straight
 
 
 def _stop(*_: object) -> None:
