@@ -57,7 +57,7 @@ for ranks in (2, 3):
 
 stream = datasets.load_dataset(FOLDER, CONFIG, split="train", streaming=True).shuffle(seed=1, buffer_size=200)
 batches = Batches(stream, 64)
-for workers in (0, 2, 3):
+for workers in (0, 2):
     seen = []
     for epoch in range(2):
         stream.set_epoch(epoch)

@@ -94,9 +94,14 @@ def pasted(code: str, cwd: Path) -> str:
     """Run a program as who pastes it in a folder does, and return what it prints: 0 is its exit code."""
     with tempfile.NamedTemporaryFile("r") as output, tempfile.NamedTemporaryFile("r") as errors:
         job = Job("-c", [code], output.name, environment(), cwd=str(cwd), errors=errors.name)
-        found = _forks(READING, "default").run(job)
+        found = readers().run(job)
         assert found == 0, errors.read()
         return output.read()
+
+
+def readers() -> Forks:
+    """Return what programs that read are forked from."""
+    return _forks(READING, "default")
 
 
 def forks() -> Forks:
@@ -106,7 +111,8 @@ def forks() -> Forks:
 
 @cache
 def _forks(modules: Sequence[str], warnings: str) -> Forks:
-    forks = Forks(environment(PYTHONWARNINGS=warnings), ROOT, modules)
+    # Torch's threads wait for each other by turning in circles, where others want the cores.
+    forks = Forks(environment(PYTHONWARNINGS=warnings, OMP_NUM_THREADS="1"), ROOT, modules)
     atexit.register(forks.close)
     return forks
 

@@ -1,7 +1,5 @@
 """Batches for PyTorch: rows once an epoch on all ranks together, the same order anywhere, gone on from any batch."""
 
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import pytest
 
 from loaders.training import Data, load_array
 from tests.kit import building
+from tests.kit.forks import Forked, Job
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -172,17 +171,20 @@ except ValueError as error:
 else:
     raise AssertionError("a rank that does not know of the others")
 distributed.init_process_group("gloo", "file://" + sys.argv[1], rank=int(os.environ["RANK"]), world_size=2)
-print(*[number for _, labels in Batches(data, 4) for number in labels.tolist()])
+print(*[number for _, labels in Batches(data, 4) for number in labels.tolist()], flush=True)
 distributed.barrier()
 distributed.destroy_process_group()
 """
 
 
 def test_torch_distributed_is_asked_for_rank_and_size(tmp_path: Path) -> None:
-    environments = [building.environment(RANK=str(rank), WORLD_SIZE="2", GLOO_SOCKET_IFNAME="lo") for rank in range(2)]
-    command = [sys.executable, "-c", _RANK, str(tmp_path / "meeting")]
-    running = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for env in environments]
-    said = [process.communicate(timeout=60)[0] for process in running]
+    forks, outputs = building.readers(), [tmp_path / f"rank{rank}" for rank in range(2)]
+    running = []
+    for rank, output in enumerate(outputs):
+        variables = {"RANK": str(rank), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+        running.append(Forked(forks, Job("-c", [_RANK, str(tmp_path / "meeting")], str(output), variables)))
+    assert [process.wait(60) for process in running] == [0, 0]
+    said = [output.read_text() for output in outputs]
     assert sorted(map(int, " ".join(said).split())) == list(range(11))
     assert [len(words.split()) for words in said] == [6, 5]
 
