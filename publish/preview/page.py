@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from loaders import Problem
 from publish.preview import markup
+from publish.preview.components import gradio as gr
 from publish.preview.place import Dataset, Place
 from publish.preview.reader import NotRead
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
-import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from loaders import Problem
 from publish.preview import page
+from publish.preview.components import gradio as gr
 from publish.preview.guard import Guard
 from publish.preview.place import Place
 

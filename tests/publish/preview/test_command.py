@@ -156,7 +156,7 @@ def test_analytics_are_off(address: str) -> None:
 
 
 _WATCH = """
-import os, socket
+import os, socket, sys
 for name in ("connect", "connect_ex"):
     def watched(self, address, call=getattr(socket.socket, name)):
         if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1"):
@@ -168,6 +168,10 @@ def resolved(host, *rest, call=socket.getaddrinfo, **more):
         open(os.environ["ASKED"], "a").write(f"{host}\\n")
     return call(host, *rest, **more)
 socket.getaddrinfo = resolved
+def opened(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".pyi"):
+        open(os.environ["ASKED"] + "-stubs", "a").write(f"{arguments[0]}\\n")
+sys.addaudithook(opened)
 """
 
 
@@ -202,6 +206,11 @@ def run(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_the_command_itself_asks_nobody(run: Run) -> None:
     """Neither Gradio nor another library calls home, from the import to the end."""
     assert not run.asked.exists()
+
+
+def test_no_stubs_for_editors_are_written_at_its_start(run: Run) -> None:
+    """Gradio does so when it is imported, and takes twice as long."""
+    assert not run.asked.with_name("asked-stubs").exists()
 
 
 def test_it_starts_from_any_folder(run: Run) -> None:
