@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -201,3 +202,15 @@ def test_no_two_modules_import_each_other() -> None:
 def test_the_packages_hold_their_data() -> None:
     assert (files("loaders.classes") / "classes.tsv").is_file()
     assert [(files("cards") / f"{name}.md").is_file() for name in DATASETS] == [True] * len(DATASETS)
+
+
+# The tests
+
+
+def test_every_test_is_found(pytestconfig: pytest.Config) -> None:
+    """Pytest passes over folders by their names, by default over each `build`, without a word."""
+    passed_over = pytestconfig.getini("norecursedirs")
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(folders) > 10
+    names = {part for folder in folders for part in folder.relative_to(ROOT).parts}
+    assert [name for name in sorted(names) if any(fnmatch(name, pattern) for pattern in passed_over)] == []

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import loaders
-from publish.sample import archives as writers
 from tests.kit.building import run
 
 WRITES = """
@@ -36,7 +35,7 @@ def test_the_largest_shard_of_pixels(tmp_path: Path) -> None:
     rows = largest()
     pixels = np.random.default_rng(0).integers(0, 256, (rows, 12288), np.uint8)
     path = tmp_path / "train_data_batch_1.npz"
-    path.write_bytes(writers.npz({"data": pixels, "labels": np.arange(rows) % 1000 + 1}))
+    np.savez(path, data=pixels, labels=np.arange(rows) % 1000 + 1)
     done = run(sys.executable, "-c", WRITES, path, rows)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) * 1024 < MOST, done.stdout
