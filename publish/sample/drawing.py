@@ -6,6 +6,7 @@ same picture has the same bytes everywhere.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ Layer = tuple[F32, int]  # a mask [N, H, W] from 0 to 1, and which colour of the
 Composition = Callable[["_Canvas"], Iterator[Layer]]
 
 _TRAITS = 16
-_BLOCK_BYTES = 1 << 20  # floats of one colour plane worked on at a time: they stay in a core's cache
+_BLOCK_BYTES = 1 << 18  # floats of one colour plane worked on at a time: they stay in a core's cache
 _SEED = 2012
 
 
@@ -73,6 +74,7 @@ def _composition(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return labels * 5 % len(_COMPOSITIONS)
 
 
+@cache
 def _uniform(seed: int) -> F32:
     """Return numbers from 0 to 1, float32 [_TRAITS, classes.COUNT]; the raw stream of PCG64 is the same for ever."""
     raw = np.random.PCG64(seed).random_raw(_TRAITS * classes.COUNT)
@@ -88,13 +90,16 @@ def _painted(composition: Composition, labels: npt.NDArray[np.int64], variation:
     palette = _palette(labels, own, moved)
     slope = (y + 1) / 2 + (traits[0] - np.float32(0.5)) * x / 2
     image = palette[:, 0, :, None, None] + (palette[:, 1] - palette[:, 0])[:, :, None, None] * slope[:, None]
+    change = np.empty_like(image)
     for mask, colour in composition(_Canvas(x, y, sharp, traits)):
-        image += mask[:, None] * (palette[:, colour, :, None, None] - image)
+        np.subtract(palette[:, colour, :, None, None], image, out=change)
+        change *= mask[:, None]
+        image += change
     light = np.float32(255) * (1 - np.float32(0.1) * (x**2 + y**2))
     image *= light
     image += np.float32(0.5)
     painted: U8 = np.clip(image, 0, 255, out=image).astype(np.uint8)
-    return painted.transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(painted.transpose(0, 2, 3, 1))
 
 
 def _palette(labels: npt.NDArray[np.int64], own: F32, moved: F32) -> F32:
