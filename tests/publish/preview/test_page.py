@@ -138,9 +138,9 @@ def test_the_page_is_turned_while_another_dataset_is_on_its_way(open_tab: Callab
         viewer.options("dataset", name=dataset, exact=True).click()
         viewer.tab.locator("#after").click()
         viewer.tab.wait_for_function("config => document.querySelector('#config input').value === config", arg=config)
-    viewer.press("Next 100")
+    viewer.tab.locator("#after").click()
+    viewer.tab.wait_for_function("() => ['100', '200'].includes(document.querySelector('#rows li')?.dataset.row)")
     assert viewer.tab.locator(".toast-body").count() == 0
-    assert viewer.numbers in (list(range(100, 200)), list(range(200, 300)))
 
 
 def test_one_class_is_shown(viewer: Viewer, built: Path) -> None:
