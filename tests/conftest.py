@@ -21,6 +21,7 @@ settings.load_profile("any machine")
 
 # The same by libyaml, ten times as fast: a card names a thousand classes for each config, and is read all the time.
 yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+yaml.SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 _ASKED_TO_END = signal.getsignal(signal.SIGTERM)
 # The libraries read these when they are first imported, which is before any fixture runs.

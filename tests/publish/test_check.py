@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -15,16 +15,27 @@ import pytest
 from PIL import Image
 
 from tests.kit.hub import Fault
-from tests.kit.pushing import CONFIG, Desk, flip, flipped
+from tests.kit.pushing import CONFIG, Desk, Starts, flip, flipped
 
 TRAIN, VALIDATION = "8x8/train-00000-of-00002.parquet", "8x8/validation-00000-of-00001.parquet"
 
 
 @pytest.fixture
+def desk(starts: Starts, tmp_path: Path) -> Iterator[Desk]:
+    """At which a repository was built into a folder, and then published as v1."""
+
+    def publish(desk: Desk) -> None:
+        here = ["--config", CONFIG, "--source", desk.archives, "--allow-partial", "--out", desk.out, "--workers", 1]
+        desk.run("publish", *here)
+        desk.push("--tag", "v1")
+
+    with starts.desk("checked", tmp_path / "desk", publish) as desk:
+        yield desk
+
+
+@pytest.fixture
 def folder(desk: Desk) -> Path:
-    """A repository as a folder."""
-    here = ["--config", CONFIG, "--source", desk.archives, "--allow-partial", "--out", desk.out, "--workers", 1]
-    desk.run("publish", *here)
+    """The folder."""
     return desk.out / "imagenet_resized"
 
 
@@ -38,7 +49,6 @@ def test_a_folder_that_is_right(data: tuple[str, ...], folder: Path, desk: Desk)
 
 @pytest.mark.parametrize("data", [(), ("--data",)])
 def test_a_repository_that_is_right(data: tuple[str, ...], desk: Desk) -> None:
-    desk.push("--tag", "v1")
     said = desk.run("publish.check", desk.name(), "--revision", "v1", *data)
     assert said.text.strip().endswith("all right")
     assert {request.method for request in said.requests} <= {"GET", "HEAD", "POST"}
@@ -108,7 +118,6 @@ def test_a_fault_in_a_folder(harm: Callable[[Path], None], found: str, folder: P
 @every_fault
 def test_a_fault_on_the_hub(harm: Callable[[Path], None], found: str, folder: Path, desk: Desk) -> None:
     """The same, committed by someone."""
-    desk.push()
     before = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     (folder / "README.md").write_bytes(desk.repo().read("README.md"))
     harm(folder)
@@ -122,7 +131,6 @@ def test_a_fault_on_the_hub(harm: Callable[[Path], None], found: str, folder: Pa
 @pytest.mark.keeps("P16")
 def test_a_bit_that_the_storage_lost(desk: Desk) -> None:
     """The Hub still lists the right digest: only who reads the bytes can know."""
-    desk.push()
     file = desk.repo().files()[VALIDATION]
     assert file.sha256
     with flipped(desk.hub.store.path(file.sha256)):
@@ -195,7 +203,6 @@ def test_stopped_by_the_keyboard(
 
 
 def test_a_revision_that_is_none(desk: Desk) -> None:
-    desk.push()
     assert "has no revision v9" in desk.run("publish.check", desk.name(), "--revision", "v9", code=1).text
 
 
@@ -207,7 +214,6 @@ def test_a_folder_that_is_not_ours(tmp_path: Path, desk: Desk) -> None:
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "8x8/../../x", "8x8//x", "./x"])
 def test_a_listing_that_leads_out_of_the_repository(path: str, desk: Desk) -> None:
     """As no git has it: of a Hub that is none, or whose answers somebody changes."""
-    desk.push()
     commit = desk.repo().refs.find("main")
     desk.repo().refs.move("main", replace(commit, files={**commit.files, path: commit.files["README.md"]}))
     said = desk.run("publish.check", desk.name(), code=1)
@@ -219,7 +225,6 @@ def test_a_listing_that_leads_out_of_the_repository(path: str, desk: Desk) -> No
 
 @pytest.mark.keeps("P22")
 def test_a_viewer_that_shows_every_split(desk: Desk) -> None:
-    desk.push()
     said = desk.run("publish.check", desk.name(), "--viewer", "0")
     assert said.text.splitlines()[-1] == f"{desk.name()}: the viewer shows every split"
     asked = [request.query for request in said.requests if request.path == "/is-valid"]
@@ -228,7 +233,6 @@ def test_a_viewer_that_shows_every_split(desk: Desk) -> None:
 
 @pytest.mark.keeps("P22")
 def test_a_viewer_that_comes_to_it_is_waited_for(desk: Desk) -> None:
-    desk.push()
     desk.hub.inject(Fault(path="/is-valid", nth=2, times=2, status=500, headers={"X-Error-Code": "ResponseNotReady"}))
     said = desk.run("publish.check", desk.name(), "--viewer", "60", hurry=1000.0)
     assert said.text.count("the viewer has 1 splits to do") == 2
@@ -248,7 +252,6 @@ def test_a_viewer_that_comes_to_it_is_waited_for(desk: Desk) -> None:
 def test_a_viewer_that_does_not_come_to_it_has_an_exit_code_of_its_own(
     fault: dict[str, object], lack: str, desk: Desk
 ) -> None:
-    desk.push()
     desk.hub.inject(Fault(path="/is-valid", times=0, **fault))  # type: ignore[arg-type]
     said = desk.run("publish.check", desk.name(), "--viewer", "0.01", code=3)
     assert f"viewer: 8x8 train: {lack}\nviewer: 8x8 validation: {lack}\n" in said.text
@@ -257,7 +260,6 @@ def test_a_viewer_that_does_not_come_to_it_has_an_exit_code_of_its_own(
 
 @pytest.mark.keeps("P22")
 def test_a_viewer_of_an_older_revision_is_not_believed(desk: Desk) -> None:
-    desk.push()
 
     def move(_: object) -> None:
         desk.hub.commit(desk.name(), {"NOTES.md": b"By a person.\n"})
