@@ -7,6 +7,7 @@ like the Hub's); what comes out is always ILSVRC's own.
 import itertools
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -238,7 +239,12 @@ def listed(folder: Path) -> list[str]:
 
 def validation_labels() -> list[int]:
     """Return the ILSVRC labels of the 50,000 validation photographs, in the order of their names."""
-    return [int(label) for label in (files(__package__) / "validation_labels.txt").read_text().split()]
+    return list(_validation_labels())
+
+
+@cache
+def _validation_labels() -> tuple[int, ...]:
+    return tuple(map(int, (files(__package__) / "validation_labels.txt").read_text().split()))
 
 
 def truth_labels(path: Path) -> list[int]:

@@ -8,6 +8,7 @@ import pickle
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ Row = dict[str, Any]
 Batch = dict[str, Any]
 SPLITS = {"train": 60, "validation": 20}
 SUBSET_LABELS = [*range(4), *range(7, 1000, 37)]
-V2_LABELS = sorted({*range(90, 110), *range(3, 1000, 3)})
+V2_LABELS = (*range(3, 90, 23), *range(90, 110), *range(113, 1000, 23))
+V2_SHARDS = tuple(sorted({*range(90, 110), *range(3, 1000, 3)}))  # so many that a set has two shards
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Laid:
 
 def pictures(count: int, size: int, variation: int) -> U8:
     """Draw pictures, uint8 [count, size, size, 3], no two alike."""
+    return _pictures(count, size, variation).copy()
+
+
+@cache
+def _pictures(count: int, size: int, variation: int) -> U8:
     return archives.box(draw(np.arange(count) * 17 % classes.COUNT, variation, 64, 64), size)
 
 
@@ -202,19 +209,23 @@ def list_name(config: str) -> str:
 
 
 def _subset_train() -> dict[str, list[Row]]:
-    drawn = [draw(np.array(SUBSET_LABELS), variation, 24, 20) for variation in (3, 4, 5)]
-    wnids = classes.wnids("ilsvrc")
+    wnids, drawn = classes.wnids("ilsvrc"), _subset_drawn()
     return {
         wnids[label]: [
-            {
-                "image": archives.odd_photo(wnids[label], n, photos[place]),
-                "label": label,
-                "file_name": f"{wnids[label]}_{100 + n}.JPEG",
-            }
-            for n, photos in enumerate(drawn)
+            {"image": drawn[n][place], "label": label, "file_name": f"{wnids[label]}_{100 + n}.JPEG"} for n in range(3)
         ]
         for place, label in enumerate(SUBSET_LABELS)
     }
+
+
+@cache
+def _subset_drawn() -> list[list[bytes]]:
+    """Return three photographs of each label."""
+    wnids = [classes.wnids("ilsvrc")[label] for label in SUBSET_LABELS]
+    drawn = enumerate(draw(np.array(SUBSET_LABELS), variation, 24, 20) for variation in (3, 4, 5))
+    return [
+        [archives.odd_photo(wnid, n, photo) for wnid, photo in zip(wnids, photos, strict=True)] for n, photos in drawn
+    ]
 
 
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -242,26 +253,40 @@ def devkit(folder: Path, text: bytes) -> None:
 # imagenet_v2
 
 
-def v2_photos(config: str, layout: str = "index") -> list[tuple[str, str, bytes]]:
+def v2_photos(config: str, layout: str = "index", labels: tuple[int, ...] = V2_LABELS) -> list[tuple[str, str, bytes]]:
     """Return (folder, name, photograph), two a class, in the order of the tar: folders sorted as strings."""
     wnids = classes.wnids("ilsvrc")
-    return sorted(
-        (wnids[label] if layout == "wnid" else str(label), archives.v2_name(config, n, label), archives.jpeg(picture))
+    photos = zip(labels * 2, _v2_drawn(config, labels), strict=True)
+    return sorted((wnids[label] if layout == "wnid" else str(label), *photo) for label, photo in photos)
+
+
+@cache
+def _v2_drawn(config: str, labels: tuple[int, ...]) -> list[tuple[str, bytes]]:
+    """Return (name, photograph) of each label, and again of each."""
+    first = 7 + 2 * list(archives.V2).index(config)
+    return [
+        (archives.v2_name(config, n, label), archives.jpeg(picture))
         for n in range(2)
-        for label, picture in zip(
-            V2_LABELS, draw(np.array(V2_LABELS), 7 + n + 2 * list(archives.V2).index(config), 12, 10), strict=True
-        )
-    )
+        for label, picture in zip(labels, draw(np.array(labels), first + n, 12, 10), strict=True)
+    ]
 
 
-def v2(folder: Path, layout: str = "index", *, compressed: bool = False, littered: bool = False) -> Laid:
+def v2(
+    folder: Path,
+    layout: str = "index",
+    *,
+    compressed: bool = False,
+    littered: bool = False,
+    labels: tuple[int, ...] = V2_LABELS,
+) -> Laid:
     rows: dict[str, dict[str, list[Row]]] = {}
     for config in archives.V2:
-        photos = v2_photos(config)
-        archives.write_v2(folder, config, v2_photos(config, layout), compressed=compressed, littered=littered)
+        photos = v2_photos(config, layout, labels)
+        archives.write_v2(folder, config, photos, compressed=compressed, littered=littered)
         rows[config] = {
             "test": [
-                {"image": photo, "label": int(place), "file_name": f"{place}/{name}"} for place, name, photo in photos
+                {"image": photo, "label": int(place), "file_name": f"{place}/{name}"}
+                for place, name, photo in v2_photos(config, labels=labels)
             ]
         }
     return Laid("imagenet_v2", folder, rows)
