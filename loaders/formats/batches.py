@@ -12,6 +12,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -239,8 +240,10 @@ class _NpzArray:
         return cls(file, opens, info, shape, dtype)
 
     def open(self) -> BinaryIO:
-        stream = _npz_stream(self.file, self.opens, self.info)
-        _npy_header(stream)
+        with ExitStack() as stack:  # closed unless it is returned
+            stream = stack.enter_context(_npz_stream(self.file, self.opens, self.info))
+            _npy_header(stream)
+            stack.pop_all()
         return stream
 
 
@@ -281,6 +284,8 @@ class _RawArray:
     def open(self) -> BinaryIO:
         if self.array.values is not None:
             return io.BytesIO(self.array.values.tobytes())
-        stream = self.opens()
-        _skip(stream, self.array.offset)
+        with ExitStack() as stack:  # closed unless it is returned
+            stream = stack.enter_context(self.opens())
+            _skip(stream, self.array.offset)
+            stack.pop_all()
         return stream

@@ -5,6 +5,7 @@ import re
 import struct
 import zipfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -61,12 +62,15 @@ class MemberStream(io.RawIOBase):
 
     def __init__(self, archive: BinaryIO, info: zipfile.ZipInfo, label: str) -> None:
         self._archive, self._label = archive, label  # first: closing this file closes the archive, whatever follows
-        archive.seek(_data_offset(archive, info))
         self._inflate = zlib_ng.decompressobj(-15) if info.compress_type == zipfile.ZIP_DEFLATED else None
         self._compressed_left, self._size, self._left = info.compress_size, info.file_size, info.file_size
         self._crc, self._expected_crc = 0, info.CRC
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise SourceProblem(f"{label}: expected a stored or deflated member, found an encrypted or other one.")
+        with ExitStack() as stack:
+            stack.callback(self.close)  # unless all is well
+            archive.seek(_data_offset(archive, info))
+            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise SourceProblem(f"{label}: expected a stored or deflated member, found an encrypted or other one.")
+            stack.pop_all()
 
     def readable(self) -> bool:
         return True
