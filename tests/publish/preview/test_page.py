@@ -132,12 +132,13 @@ def test_a_far_row_is_jumped_to(viewer: Viewer, built: Path) -> None:
 
 def test_the_page_is_turned_while_another_dataset_is_on_its_way(open_tab: Callable[[], Viewer], address: str) -> None:
     """Whichever of the two comes first; the fixture asks for a console without errors."""
-    viewer = open_tab().open(address)
-    for dataset, config in ((RESIZED, "8x8"), ("downsampled_imagenet", "32x32"), (RESIZED, "8x8")):
+    viewer = open_tab().open(address, RESIZED)
+    other = ("imagenet_v2_resized", "matched_frequency")
+    for dataset, split in (other, (RESIZED, "train"), other):
         viewer.tab.locator("#dataset input").click()
         viewer.options("dataset", name=dataset, exact=True).click()
         viewer.tab.locator("#after").click()
-        viewer.tab.wait_for_function("config => document.querySelector('#config input').value === config", arg=config)
+        viewer.tab.wait_for_function("split => document.querySelector('#split input').value === split", arg=split)
     viewer.tab.locator("#after").click()
     viewer.tab.wait_for_function("() => ['100', '200'].includes(document.querySelector('#rows li')?.dataset.row)")
     assert viewer.tab.locator(".toast-body").count() == 0
