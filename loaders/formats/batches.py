@@ -132,7 +132,8 @@ class OpenBatch:
 
     def read(self, start: int, stop: int) -> U8:
         """Return rows `start` to `stop` of data, uint8 [stop - start, 3 S S]."""
-        with reading(self.file.path, "data"):
+        with reading(self.file.path, "data"), ExitStack() as stack:
+            stack.callback(self.close)  # unless all was read
             if self._stream is None or start < self._at:
                 self.close()
                 self._stream, self._at = self._data.open(), 0
@@ -141,6 +142,7 @@ class OpenBatch:
             self._at = stop
             while stop == self.rows and not self._stream.seekable() and self._stream.read(_SKIPPED):
                 pass  # to the end, where a CRC-32 is
+            stack.pop_all()
         return pixels.reshape(stop - start, self.width)
 
     def close(self) -> None:
