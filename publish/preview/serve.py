@@ -17,6 +17,10 @@ from publish.preview.guard import Guard
 from publish.preview.place import Place
 
 HOST = "127.0.0.1"
+# A list that is left by Tab is open again to Gradio, which then fails over the choices that another dataset has not.
+_TAB = """() => addEventListener("keydown", event => {
+    if (event.key === "Tab" && event.target.matches("[role=combobox]")) event.stopImmediatePropagation()
+}, true)"""
 _FONTS: dict[str, Any] = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
@@ -34,7 +38,7 @@ def application(place: Place, secret: str) -> FastAPI:
         "pwa": False,
     }
     gr.mount_gradio_app(
-        app, page.build(place), path=f"/{secret}", css=css, theme=gr.themes.Default(**_FONTS), **settings
+        app, page.build(place), path=f"/{secret}", css=css, js=_TAB, theme=gr.themes.Default(**_FONTS), **settings
     )
     return app
 
