@@ -211,6 +211,8 @@ def test_prose_is_renewed_around_keys_that_are_laid_out_otherwise() -> None:
     newer = card(MANIFEST, BETTER)
     how = ("configs:\n- config_name: 8x8\n", "configs:\n# the only one\n- config_name: '8x8'\n")
     assert merged(OURS.replace(*how), newer, MANIFEST) == newer.replace(*how)
+    head = card(MANIFEST, TEMPLATE.replace("license: other", "license: mit"))
+    assert merged(OURS.replace(*how), head, MANIFEST) == head.replace(*how)
     assert merged(OURS.replace("\n", "\r\n"), newer, MANIFEST) == newer.replace("\n", "\r\n")
 
 
