@@ -1,15 +1,19 @@
 """Repositories on the Hub: the commit as it is now, through the Hub's own cache, held against the manifest."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.kit import building
+from tests.kit.forks import Forks, Job
 from tests.kit.hub import Hub, running
 
-NAME, TOKEN = "lab/imagenet_resized", "hf_secret0123456789"
+TOKEN = "hf_secret0123456789"
 # What each program below begins with: a repository like the folder sys.argv[1], and how to compare with that.
 _BEGIN = """
 import os, pathlib, shutil, sys, tempfile
@@ -42,20 +46,54 @@ def refused(*arguments, **options):
 """
 
 
-@pytest.fixture
-def person(tmp_path: Path) -> Iterator[tuple[Hub, dict[str, str]]]:
-    """A Hub, and the variables of a person who may write to it."""
+@dataclass(frozen=True)
+class Person:
+    """Who may write to a Hub, to a repository and with a cache of arrays for each test."""
+
+    hub: Hub
+    variables: dict[str, str]
+    forks: Forks
+    folder: Path
+
+    def run(self, program: str, repository: str) -> None:
+        """Run a program that has nothing left to import."""
+        output, errors = (str(self.folder / name) for name in ("output", "errors"))
+        words = [_BEGIN + program, repository, self.name]
+        code = self.forks.run(Job("-c", words, output, self._own(), errors=errors))
+        self._hold(code, Path(output).read_text(), Path(errors).read_text())
+
+    def run_offline(self, program: str, repository: str) -> None:
+        """Run one that is told so before it imports anything."""
+        env = self.variables | self._own() | {"HF_HUB_OFFLINE": "1"}
+        done = building.run(sys.executable, "-c", _BEGIN + program, repository, self.name, env=env)
+        self._hold(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def name(self) -> str:
+        return f"lab/{self.folder.name}"
+
+    def _own(self) -> dict[str, str]:
+        return {"XDG_CACHE_HOME": str(self.folder / "cache")}
+
+    def _hold(self, code: int, output: str, errors: str) -> None:
+        assert code == 0, errors
+        assert TOKEN not in output + errors
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Person]]:
+    """Return what makes a person of a folder, of one Hub."""
     with running() as hub:
         hub.add_user(TOKEN, "alice", orgs={"lab": "write"})
-        env = building.environment() | hub.client_env(tmp_path / "hf", TOKEN)
-        yield hub, env | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        folder = tmp_path_factory.mktemp("hf")
+        env = building.environment() | hub.client_env(folder, TOKEN)
+        with closing(Forks(env, folder, ("datasets", "huggingface_hub.hf_api", "loaders.training"))) as forks:
+            yield partial(Person, hub, env, forks)
 
 
-def run(program: str, repository: str, env: dict[str, str]) -> str:
-    done = building.run(sys.executable, "-c", _BEGIN + program, repository, NAME, env=env)
-    assert done.returncode == 0, done.stderr
-    assert TOKEN not in done.stdout + done.stderr
-    return done.stdout
+@pytest.fixture
+def person(people: Callable[[Path], Person], tmp_path: Path) -> Person:
+    return people(tmp_path)
 
 
 _CHANGES = """
@@ -88,12 +126,11 @@ assert "OfflineModeIsEnabled" in (said := refused(NAME, "16x16", "train")) or "e
 
 
 @pytest.mark.keeps("R4")
-def test_a_repository_that_changes_between_two_openings(repository: str, person: tuple[Hub, dict[str, str]]) -> None:
-    hub, env = person
-    run(_CHANGES, repository, env)
-    asked = len(hub.requests)
-    run(_OFFLINE, repository, env | {"HF_HUB_OFFLINE": "1"})
-    assert len(hub.requests) == asked
+def test_a_repository_that_changes_between_two_openings(repository: str, person: Person) -> None:
+    person.run(_CHANGES, repository)
+    asked = len(person.hub.requests)
+    person.run_offline(_OFFLINE, repository)
+    assert len(person.hub.requests) == asked
 
 
 _ROTS = """
@@ -111,8 +148,8 @@ same(load_array(NAME, "8x8", "train"))
 
 
 @pytest.mark.keeps("R5")
-def test_a_shard_that_rots_in_the_cache_of_the_hub(repository: str, person: tuple[Hub, dict[str, str]]) -> None:
-    run(_ROTS, repository, person[1])
+def test_a_shard_that_rots_in_the_cache_of_the_hub(repository: str, person: Person) -> None:
+    person.run(_ROTS, repository)
 
 
 _WITHOUT = """
@@ -125,11 +162,13 @@ assert "different sizes" not in refused(NAME, "7x7", "train")
 """
 
 
-def test_without_a_manifest_the_card_says_where_rows_are(repository: str, person: tuple[Hub, dict[str, str]]) -> None:
-    run(_WITHOUT, repository, person[1])
+def test_without_a_manifest_the_card_says_where_rows_are(repository: str, person: Person) -> None:
+    person.run(_WITHOUT, repository)
 
 
-def test_only_the_shards_of_the_split_are_fetched(repository: str, person: tuple[Hub, dict[str, str]]) -> None:
-    run("upload(); same(load_array(NAME, '8x8', 'train'))", repository, person[1])
-    fetched = {request.path.rpartition("/")[2] for request in person[0].requests if "/resolve/" in request.path}
+def test_only_the_shards_of_the_split_are_fetched(repository: str, person: Person) -> None:
+    before = len(person.hub.requests)
+    person.run("upload(); same(load_array(NAME, '8x8', 'train'))", repository)
+    asked = [request.path for request in person.hub.requests[before:]]
+    fetched = {path.rpartition("/")[2] for path in asked if "/resolve/" in path}
     assert fetched == {"manifest.json", "train-00000-of-00002.parquet", "train-00001-of-00002.parquet"}
