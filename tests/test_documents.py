@@ -50,12 +50,6 @@ def of_template(dataset: str) -> list[str]:
     return [block.name for block in blocks(dataset, text, "python")]
 
 
-@pytest.fixture(scope="session")
-def built(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with all fifteen configs; not to be changed."""
-    return building.shared(sample, tmp_path_factory, worker_id)
-
-
 def rendered(built: Path, dataset: str) -> str:
     """Return a card as it would be on the Hub, with the folder where it lies for the repository."""
     text = (built / dataset / "README.md").read_text(encoding="utf-8")
