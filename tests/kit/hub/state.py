@@ -15,6 +15,7 @@ from .storage import ObjectStore
 from .wire import HubError, Request
 
 # The patterns of a new dataset repository's .gitattributes that this project can meet.
+_CHECKOUT = Path(__file__).resolve().parents[3]
 LFS_SUFFIXES = "7z arrow bin bz2 gz jpeg jpg npy npz parquet png pt tar tgz webp xz zip zst"
 GIT_ATTRIBUTES = "".join(
     f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES.split()
@@ -153,6 +154,7 @@ class Hub:
         own = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         quiet = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
         own |= quiet | {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
+        own["PYTHONPATH"] = str(_CHECKOUT)  # whatever the caller's is
         own |= {"HF_TOKEN": token} if token else {}
         if xet:  # which does not begin without a certificate, though no TLS is spoken here
             return own
