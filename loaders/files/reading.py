@@ -15,6 +15,8 @@ class RawFile(io.RawIOBase):
     `readinto` is each kind's own.
     """
 
+    _file: BinaryIO = io.BytesIO()  # what is closed of one whose file could not be opened
+
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size, self._at = file, size, 0
 

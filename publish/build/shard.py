@@ -41,6 +41,8 @@ class Receipt:
 class _Hashed(io.RawIOBase):
     """A file that is hashed while it is written, so that its bytes need not be read again."""
 
+    _file: Any = io.BytesIO()  # what is closed of one whose file could not be opened
+
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
         self.digest = hashlib.sha256()

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders.files import reading
+from loaders.formats import streams, zips
+from publish.build import shard
 
 SIZE = 3_000_000
 
@@ -66,3 +68,9 @@ def test_a_header_is_one_small_request_and_the_whole_file_few(
         asked.clear()
         assert b"".join(iter(lambda: file.read(1 << 16), b"")) == content
     assert asked == [1 << 18, 1 << 19, 1 << 20, SIZE - (7 << 18)]
+
+
+@pytest.mark.parametrize("kind", [streams.ByteRange, zips._Inflated, reading._Ahead, shard._Hashed])
+def test_a_file_that_could_not_be_opened_is_closed_without_a_word(kind: type[io.RawIOBase]) -> None:
+    """Python closes what it clears away, and since 3.13 tells of what goes wrong there."""
+    kind.__new__(kind).close()
