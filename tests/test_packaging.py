@@ -72,7 +72,8 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel: Path) -> None:
 def test_the_wheel_alone_publishes_a_sample(wheel: Path, tmp_path: Path) -> None:
     """In an environment that has the dependencies of this one, but not this checkout."""
     python = environment_of(tmp_path / "environment")
-    call(python, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", wheel, cwd=tmp_path)
+    install = ("-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", python)
+    call(sys.executable, *install, wheel, cwd=tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()
     where = call(python, "-c", "import loaders, publish, cards; print(loaders.__file__, publish.__file__)", cwd=empty)
@@ -88,13 +89,13 @@ def test_the_wheel_alone_publishes_a_sample(wheel: Path, tmp_path: Path) -> None
 
 def environment_of(folder: Path) -> Path:
     """Return the Python of a new environment that sees this one's packages, the checkout itself left out."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = folder / "bin" / "python"
     place = Path(call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
     dependencies = folder / "dependencies"
     dependencies.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if not path.name.startswith(("__editable__", "imagenet_variants", "pip", "setuptools")):
+        if not path.name.startswith(("__editable__", "imagenet_variants")):
             (dependencies / path.name).symlink_to(path)
     (place / "dependencies.pth").write_text(f"{dependencies}\n")
     return python
