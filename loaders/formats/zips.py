@@ -231,7 +231,7 @@ class _Inflated(RawFile):
         while not piece:
             source = now.inflate.unconsumed_tail or self._compressed()
             piece = now.inflate.decompress(source, wanted)
-            if not piece and not source:
+            if not piece and (now.inflate.eof or not source):  # at its end, what is left over is kept, and given again
                 raise SourceProblem(f"{self._member}: cut short at byte {now.position:,}. Download it again.")
         now.position, now.crc = now.position + len(piece), zlib_ng.crc32(piece, now.crc)
         if now.position == self._size and now.crc != self._member.info.CRC:

@@ -3,9 +3,10 @@
 import io
 import pickle
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -160,3 +161,25 @@ def test_of_a_tar_stored_in_a_zip_headers_are_read_and_what_is_asked_for(
     files = tars.read_members(tmp_path / "Imagenet8_val.zip", members.offsets[:as_many], members.sizes[:as_many])
     assert list(files) == [bytes([n]) * size for n in range(as_many)]
     assert sum(read) - as_many * size in range(5)  # whether it is gzip is looked at in two bytes
+
+
+@pytest.mark.keeps("S30")
+@pytest.mark.parametrize("ahead", [b"", b"left over"], ids=["cut", "with more behind its end"])
+def test_a_member_that_ends_before_its_size_is_refused(ahead: bytes, tmp_path: Path) -> None:
+    """By each way in which it is read: zlib gives back what stands behind the end of its data again and again."""
+    deflate = zlib.compressobj(wbits=-15)
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("member", deflate.compress(b"pixels" * 50) + deflate.flush() + ahead)
+    data = bytearray(path.read_bytes())
+    for header, method in ((data.index(b"PK\3\4"), 8), (data.index(b"PK\1\2"), 10)):
+        size = header + method + 14
+        data[header + method], data[size : size + 4] = zipfile.ZIP_DEFLATED, (1000).to_bytes(4, "little")
+    path.write_bytes(data)
+    member = zips.find_zip_member(path, "member", 1 << 20)
+    forwards = zips.MemberStream(path.open("rb"), member.info, str(member))
+    with cast(Any, member.open()) as anywhere, forwards:
+        for file in (anywhere.raw, forwards):
+            assert file.read(10) == b"pixelspixe"
+            with pytest.raises(SourceProblem, match="member: cut short"):
+                file.read()
