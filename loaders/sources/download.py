@@ -83,9 +83,9 @@ def _get(source: Source, part: Path, folder: Path) -> None:
     from huggingface_hub.file_download import http_get
 
     url = str(source.url).replace("https://huggingface.co", constants.ENDPOINT)
-    part.touch()
-    done = _usable(part, source)
     try:
+        part.touch()
+        done = _usable(part, source)
         with _Part(part, source) as file:
             http_get(url, file, resume_size=done, displayed_filename=source.name)
     except SourceProblem:

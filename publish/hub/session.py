@@ -29,7 +29,7 @@ _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
 def session() -> httpx2.Client:
-    """Return the client that the library makes, with bounds."""
+    """Return a client as the library makes it, with bounds."""
     hooks: dict[str, list[Callable[..., object]]] = {
         "request": [hf_request_event_hook, _keep_time],
         "response": [_keep_login, _bound],

@@ -102,6 +102,14 @@ def _said(said: str) -> str:
     return said.split(" is shown at ")[1].split()[0]
 
 
+@contextmanager
+def tab_on(profile: Any, address: str) -> Iterator["Viewer"]:
+    """Open a tab of a profile on a preview, for as long as the block runs."""
+    viewer = Viewer(profile.new_page()).open(address)
+    yield viewer
+    viewer.tab.close()
+
+
 class Viewer:
     """A tab on the preview: what it asked for, what its console said, and what a person can do there."""
 

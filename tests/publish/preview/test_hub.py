@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.kit import building, making
-from tests.kit.browsing import Previews, Viewer
+from tests.kit.browsing import Previews, Viewer, tab_on
 from tests.kit.hub import Hub
 
 NAME = "lab/imagenet_resized"
@@ -30,10 +30,8 @@ def uploaded(built: Path, previews: Previews) -> None:
 @pytest.fixture(scope="module")
 def tab(uploaded: None, profile: Any, previews: Previews) -> Iterator[Viewer]:
     """A tab on it."""
-    with previews.served(NAME) as address:
-        viewer = Viewer(profile.new_page()).open(address)
+    with previews.served(NAME) as address, tab_on(profile, address) as viewer:
         yield viewer
-        viewer.tab.close()
 
 
 @pytest.fixture

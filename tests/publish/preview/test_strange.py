@@ -13,7 +13,7 @@ from PIL import Image
 from publish.preview import markup
 from publish.preview.rows import Page, Row
 from tests.kit import making
-from tests.kit.browsing import WINDOW, Previews, Viewer
+from tests.kit.browsing import WINDOW, Previews, Viewer, tab_on
 
 LONG = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerkbauunte"
 NAMES = [
@@ -55,10 +55,8 @@ def folder(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(folder: Path, profile: Any, previews: Previews) -> Iterator[Viewer]:
     """A tab on the preview of them."""
-    with previews.served(folder) as address:
-        viewer = Viewer(profile.new_page()).open(address)
+    with previews.served(folder) as address, tab_on(profile, address) as viewer:
         yield viewer
-        viewer.tab.close()
 
 
 @pytest.fixture
