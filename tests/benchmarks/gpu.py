@@ -39,7 +39,7 @@ class Block(nn.Module):
         self.around = nn.Conv2d(inputs, outputs, 1, stride) if inputs != outputs or stride > 1 else nn.Identity()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.inner(images) + self.around(images)  # type: ignore[no-any-return]
+        return self.inner(images) + self.around(images)  # type: ignore[no-any-return, unused-ignore]
 
 
 def network(size: int) -> nn.Module:
@@ -52,7 +52,7 @@ def network(size: int) -> nn.Module:
             inputs = WIDTH << group
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 1000)]
     made: nn.Module = nn.Sequential(*layers).to(GPU)
-    return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return, unused-ignore]
 
 
 # Feeds
